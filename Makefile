@@ -1,0 +1,44 @@
+# The commands of the README. Each sets up all it needs: it wants Python 3.11 or newer, git and make.
+# Another Python: make book PYTHON=python3.12
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11 python,\
+	$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))) python3)
+RUN := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help book test test-long notebooks figure lab format lock environment clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+book: environment  ## build the book and say where it lies
+	@$(RUN) book/tools/build.py
+
+test: environment  ## run every check that CI runs
+	@$(RUN) book/tools/check.py
+
+test-long: environment  ## the same with the long forms of the tests
+	@$(RUN) book/tools/check.py --long
+
+notebooks: environment  ## write plain-Markdown copies of the notebooks for Colab to _build/colab
+	@$(RUN) book/tools/portable.py
+
+lab: environment  ## open the notebooks in JupyterLab
+	@$(RUN) -m jupyterlab notebooks
+
+format: environment  ## bring code and notebooks into shape: ruff, nbstripout
+	@$(RUN) -m ruff check --fix .
+	@$(RUN) -m ruff format .
+	@$(RUN) -m nbstripout notebooks/*.ipynb
+
+lock: environment  ## resolve the exact versions again (needs the network; delete requirements.lock first to take the newest)
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --extra all --group build pyproject.toml -o requirements.lock
+	@echo "requirements.lock is written; run make test with it"
+
+environment:  ## make .venv hold what requirements.lock says
+	@$(PYTHON) book/tools/environment.py
+
+clean:  ## remove what was built; .venv and runs stay
+	@rm -rf _build .pytest_cache .ruff_cache .import_linter_cache
+	@echo "Removed _build and the tools' caches. To start from nothing, remove .venv too."
