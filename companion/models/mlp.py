@@ -1,0 +1,50 @@
+"""The multilayer perceptron of the first chapter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class MLP(nn.Module):
+    r"""Fully connected network with ReLU between its layers: $z = W_L\,\mathrm{relu}(\dots\mathrm{relu}(W_1 x + b_1)\dots) + b_L$.
+
+    Weights and biases start uniform in $\pm 1/\sqrt{\text{fan-in}}$, torch's own choice for a linear layer, drawn from
+    ``generator`` so that two networks with the same seed start equal.
+
+    Args:
+        sizes: widths from input to logits, for example ``(784, 512, 256, 10)``.
+        generator: source of the initial values; ``None`` uses torch's global one.
+
+    Raises:
+        ValueError: fewer than two widths, or a width below 1.
+
+    Example:
+        >>> network = MLP((784, 512, 256, 10), generator=torch.Generator().manual_seed(0))
+        >>> network(torch.zeros(32, 1, 28, 28)).shape
+        torch.Size([32, 10])
+    """
+
+    def __init__(self, sizes: Sequence[int] = (784, 512, 256, 10), *, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        if len(sizes) < 2 or min(sizes) < 1:
+            raise ValueError(f"sizes must be at least two widths >= 1, got {tuple(sizes)}")
+        self.layers = nn.ModuleList(nn.Linear(fan_in, fan_out) for fan_in, fan_out in zip(sizes, sizes[1:], strict=False))
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw every weight and bias again, layer by layer, weight before bias."""
+        with torch.no_grad():
+            for layer in self.layers:
+                bound = layer.in_features**-0.5
+                layer.weight.uniform_(-bound, bound, generator=generator)
+                layer.bias.uniform_(-bound, bound, generator=generator)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map inputs (N, ...) to logits (N, C); trailing dimensions are flattened."""
+        hidden = inputs.flatten(1)  # (N, D)
+        for layer in self.layers[:-1]:
+            hidden = torch.relu(layer(hidden))  # (N, width)
+        return self.layers[-1](hidden)  # (N, C)

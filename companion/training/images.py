@@ -1,0 +1,108 @@
+"""One image classifier in training: network, device-resident data, objective and optimiser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from companion.methods.partial_output_norm import length_stability, partial_norm
+from companion.training.probes import all_probes, fit_probes
+
+
+class ImageTrainee:
+    """An image network with its data on the device, ready for :func:`companion.training.loop.fit`.
+
+    Args:
+        network: maps (N, C, H, W) to logits.
+        train: inputs (N, C, H, W) and labels (N,) to train on.
+        test: inputs and labels to measure on.
+        probe_rows: indices into ``train`` of the fixed rows on which training probes are taken; empty for test error and
+            loss alone, which is all that a search needs.
+        threshold: of the partial norm; inf for none.
+        stability: weight of the length-stability penalty.
+        optimiser: of the network's parameters.
+        batch_size: rows a step; the last step of an epoch takes what is left.
+        seed: fixes the batch order: epoch e is a permutation drawn from (seed, e).
+        keep_logits_at: epochs at which the raw logits of the first ``keep_rows`` test rows are kept.
+        keep_rows: how many.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        train: tuple[Tensor, Tensor],
+        test: tuple[Tensor, Tensor],
+        *,
+        probe_rows: Tensor,
+        threshold: float,
+        stability: float,
+        optimiser: torch.optim.Optimizer,
+        batch_size: int,
+        seed: int,
+        keep_logits_at: tuple[int, ...] = (),
+        keep_rows: int = 200,
+    ) -> None:
+        self.network, self.train, self.test, self.optimiser = network, train, test, optimiser
+        self.probe_rows, self.threshold, self.stability = probe_rows, threshold, stability
+        self.batch_size, self.seed = batch_size, seed
+        self.keep_logits_at, self.keep_rows, self.kept = keep_logits_at, keep_rows, {}
+
+    def transform(self, logits: Tensor) -> Tensor:
+        """Apply the partial norm to the last axis of logits (..., C)."""
+        return partial_norm(logits.flatten(0, -2), self.threshold).view_as(logits)
+
+    def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        logits = self.network(inputs)
+        loss = cross_entropy(self.transform(logits), labels)
+        return loss + self.stability * length_stability(logits) if self.stability else loss
+
+    def batch_order(self, epoch: int) -> Tensor:
+        """Return the permutation of the training rows for one epoch."""
+        generator = np.random.Generator(np.random.PCG64([self.seed, epoch]))
+        return torch.from_numpy(generator.permutation(len(self.train[1]))).to(self.train[1].device)
+
+    def train_epoch(self, epoch: int) -> None:
+        inputs, labels = self.train
+        self.network.train()
+        for rows in self.batch_order(epoch).split(self.batch_size):
+            self.optimiser.zero_grad(set_to_none=True)
+            self.loss(inputs[rows], labels[rows]).backward()
+            self.optimiser.step()
+
+    @torch.no_grad()
+    def measure(self, epoch: int) -> dict[str, Tensor]:
+        self.network.eval()
+        test = self._logits(self.test[0])
+        self.correct = (test.argmax(-1) == self.test[1]).cpu()
+        if epoch in self.keep_logits_at:
+            self.kept[epoch] = test[: self.keep_rows].cpu()
+        if not len(self.probe_rows):
+            probes = fit_probes(test[None], self.test[1][None], self.transform)
+            return {f"test_{name}": value for name, value in probes.items()}
+        train = (self._logits(self.train[0][self.probe_rows])[None], self.train[1][self.probe_rows][None], None)
+        probes = all_probes(train, (test[None], self.test[1][None], None), self.transform)
+        return {**probes, "parameter_gradient": self._parameter_gradient()}
+
+    def _logits(self, inputs: Tensor) -> Tensor:
+        return torch.cat([self.network(part) for part in inputs.split(2000)])
+
+    @torch.enable_grad()
+    def _parameter_gradient(self) -> Tensor:
+        """Return the mean length of the parameter gradient over the first ten fixed mini-batches of probe rows, (1,)."""
+        lengths = []
+        for rows in self.probe_rows[: 10 * self.batch_size].split(self.batch_size):
+            gradients = torch.autograd.grad(self.loss(self.train[0][rows], self.train[1][rows]), list(self.network.parameters()))
+            lengths.append(torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt())
+        return torch.stack(lengths).mean()[None]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(), "kept": dict(self.kept)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.kept = dict(state["kept"])

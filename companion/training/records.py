@@ -1,0 +1,142 @@
+"""Frozen run records, their keys, and the folder of raw results.
+
+A run is named by what determines its numbers and by nothing else: the key is the hash of the record, so two arms that
+ask for the same training share one run, and a changed recipe can never be mistaken for an old result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def fingerprint(*tensors: Tensor) -> str:
+    """Return the SHA-256 of the tensors' dtypes, shapes and bytes, in order: the checksum a record carries.
+
+    Example:
+        >>> fingerprint(torch.zeros(2)) == fingerprint(torch.zeros(2)), fingerprint(torch.zeros(2)) == fingerprint(torch.zeros(3))
+        (True, False)
+    """
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        array = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` as JSON can hold it: infinities and NaN become ``None``, tuples lists, mappings dicts."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """Everything that determines the numbers of one run.
+
+    Attributes:
+        dataset: name, checksum, and which rows are trained on and which are tested.
+        model: name and sizes.
+        objective: the knobs; ``threshold`` inf (kept as ``None``) and ``stability`` 0 are plain cross-entropy.
+        optimiser: name, lr, weight decay, and so on.
+        schedule: epochs, batch size, kind of learning-rate schedule.
+        seed: fixes initial weights, batch order, dropout (and the split of a graph).
+        profile: ``smoke``, ``laptop`` or ``gpu``.
+        recipe_version: raised when the code changes what a record means.
+    """
+
+    dataset: Mapping[str, Any]
+    model: Mapping[str, Any]
+    objective: Mapping[str, Any]
+    optimiser: Mapping[str, Any]
+    schedule: Mapping[str, Any]
+    seed: int
+    profile: str
+    recipe_version: int
+    key: str = field(init=False, repr=False, compare=False, default="")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", hashlib.sha256(self.canonical().encode()).hexdigest()[:20])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as plain JSON values, without its key."""
+        values = plain(asdict(self))
+        values.pop("key")
+        return values
+
+    def canonical(self) -> str:
+        """Return the one JSON text that is hashed: sorted names, no spaces."""
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunRecord:
+        """Build a record from what :meth:`to_dict` returned."""
+        return cls(**values)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that a reader sees the old file or the whole new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+class RunStore:
+    """A folder of raw results, one JSON file a run, and of checkpoints of runs in flight.
+
+    Args:
+        folder: where the files go; by default ``runs/<experiment>`` below the current directory.
+
+    Example:
+        >>> import tempfile
+        >>> store = RunStore(tempfile.mkdtemp())
+        >>> store.has("0123")
+        False
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def path(self, key: str) -> Path:
+        """Return the file of a finished run."""
+        return self.folder / f"{key}.json"
+
+    def checkpoint(self, name: str) -> Path:
+        """Return the file of a run (or stack of runs) in flight."""
+        return self.folder / f"{name}.checkpoint"
+
+    def has(self, key: str) -> bool:
+        """Say whether the run is finished."""
+        return self.path(key).exists()
+
+    def load(self, key: str) -> dict[str, Any]:
+        """Read one raw result."""
+        return json.loads(self.path(key).read_text())
+
+    def save(self, key: str, result: Mapping[str, Any]) -> None:
+        """Write one raw result atomically."""
+        write_atomic(self.path(key), json.dumps(plain(result), allow_nan=False, separators=(",", ":")).encode())
