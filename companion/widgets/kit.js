@@ -1,0 +1,299 @@
+/**
+ * The kit: what every live figure is made of.
+ *
+ * Small builders for HTML and SVG, a handle that pointer, touch, keyboard and screen reader can move, bars, slider rows,
+ * buttons, one spoken line, and the style they share. Python joins this file in front of a figure (companion/widgets/__init__.py).
+ * Colours come from the book's tokens alone; the value after each comma is the light theme's, for pages without tokens.
+ */
+
+/** Set attributes on a node; null and false remove one, true sets it empty. */
+export function setAttributes(node, attributes) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === false) node.removeAttribute(name);
+    else node.setAttribute(name, value === true ? "" : String(value));
+  }
+  return node;
+}
+
+/** Build an HTML element. */
+export function html(tag, attributes = {}, ...children) {
+  const node = setAttributes(document.createElement(tag), attributes);
+  node.append(...children);
+  return node;
+}
+
+let svgNamespace = null;
+
+/** Build an SVG element. The namespace is asked of the browser, so that this file holds no address at all. */
+export function svg(tag, attributes = {}, ...children) {
+  if (svgNamespace === null) {
+    const box = document.createElement("div");
+    box.innerHTML = "<svg></svg>";
+    svgNamespace = box.firstChild.namespaceURI;
+  }
+  const node = setAttributes(document.createElementNS(svgNamespace, tag), attributes);
+  node.append(...children);
+  return node;
+}
+
+/** A number with a fixed count of digits and a true minus sign; never a negative zero. */
+export function format(value, digits = 2, { sign = false } = {}) {
+  const text = Math.abs(value).toFixed(digits);
+  if (Number(text) === 0) return text;
+  return (value < 0 ? "\u2212" : sign ? "+" : "") + text;
+}
+
+/** A fresh id, unique on the page also when several figures carry a kit of their own. */
+export function freshId(stem) {
+  return `lf-${stem}-${Math.random().toString(36).slice(2, 10)}`;
+}
+
+/** The empty frame of a figure: the style is put into the page (or shadow root) once. */
+export function frame(el, { name, label, compact = false }) {
+  const home = el.getRootNode();
+  const place = home instanceof Document || !(home instanceof DocumentFragment) ? document.head : home;
+  if (!place.querySelector("style[data-lf]")) {
+    const style = html("style", { "data-lf": true });
+    style.textContent = STYLE;
+    place.append(style);
+  }
+  const root = html("div", { class: `lf lf-${name}${compact ? " lf-compact" : ""}`, role: "group", "aria-label": label });
+  el.replaceChildren(root);
+  return root;
+}
+
+/** A line that says what is the case now. Screen readers hear it when (and only when) its words change. */
+export function statusLine() {
+  const arrow = svg("path", { d: "M3 13 L13 3 M5.5 3 H13 V10.5" });
+  const rest = svg("path", { d: "M3.5 8 H12.5" });
+  const icon = svg("svg", { viewBox: "0 0 16 16", class: "lf-turn", "aria-hidden": "true" }, arrow, rest);
+  const words = html("span", { role: "status", "aria-live": "polite" });
+  const node = html("p", { class: "lf-status" }, icon, words);
+  return {
+    node,
+    /** direction: 1 grows, -1 shrinks, 0 rests. */
+    set(text, direction) {
+      if (words.textContent !== text) words.textContent = text;
+      setAttributes(icon, { "data-direction": direction });
+    },
+  };
+}
+
+/** A named bar with its number; a value beyond `full` runs off the track with a soft end. */
+export function bar({ label, full, kind, digits = 3 }) {
+  const fill = html("span", { class: "lf-fill" });
+  const number = html("output", { class: "lf-number" });
+  const track = html("span", { class: "lf-track", role: "meter", "aria-label": label, "aria-valuemin": 0 }, fill);
+  const node = html("div", { class: `lf-row lf-bar lf-${kind}` }, html("span", { class: "lf-name" }, label), track, number);
+  return {
+    node,
+    set(value) {
+      const text = format(value, digits);
+      fill.style.width = `${100 * Math.min(1, value / full)}%`;
+      setAttributes(fill, { "data-over": value > full });
+      setAttributes(track, { "aria-valuenow": text, "aria-valuemax": Math.max(full, value), "aria-valuetext": text });
+      number.textContent = text;
+    },
+  };
+}
+
+/** A native slider with its label and value; `onInput` hears numbers. */
+export function sliderRow({ label, min, max, step, digits = 1, onInput }) {
+  const id = freshId("slider");
+  const input = html("input", { type: "range", id, min, max, step });
+  const number = html("output", { class: "lf-number", for: id });
+  const node = html("div", { class: "lf-row lf-slider" }, html("label", { for: id, class: "lf-name" }, label), input, number);
+  input.addEventListener("input", () => onInput(Number(input.value)));
+  return {
+    node,
+    set(value) {
+      input.min = Math.min(min, value);
+      input.max = Math.max(max, value);
+      input.value = value;
+      input.style.setProperty("--lf-part", `${(100 * (value - input.min)) / (input.max - input.min)}%`);
+      number.textContent = format(value, digits);
+    },
+  };
+}
+
+/** A button in words; `pressed` (true or false) makes it a switch. */
+export function button(label, onClick, { pressed = null } = {}) {
+  const node = html("button", { type: "button", class: "lf-button", "aria-pressed": pressed }, label);
+  node.addEventListener("click", onClick);
+  return node;
+}
+
+/**
+ * A handle in a plane of two coordinates, each in [-limit, limit]; the picture shows [-view, view].
+ *
+ * Mouse: press anywhere in the plane. Touch: drag the handle (the page still scrolls elsewhere) or tap. Keyboard: arrow keys, Shift
+ * for ten steps. Screen readers meet two native sliders, one a coordinate. `onMove` hears the new point, on the grid of `grid`.
+ */
+export function planeHandle({ plane, view, limit, grid, step, names, onMove }) {
+  const inputs = names.map((name, axis) =>
+    html("input", {
+      type: "range", class: "lf-hidden", min: -limit, max: limit, step: "any", "aria-label": name,
+      "aria-roledescription": "two-dimensional slider", tabindex: axis === 0 ? 0 : -1,
+    }));
+  const node = html("div", { class: "lf-handle lf-breathing" }, html("span", { class: "lf-halo" }), html("span", { class: "lf-dot" }), ...inputs);
+  plane.append(node);
+  let point = [0, 0];
+  let grip = null;
+
+  const onGrid = (value) => Math.max(-limit, Math.min(limit, Math.round(value / grid) * grid));
+  const move = (target) => {
+    node.classList.remove("lf-breathing");
+    const next = target.map((value) => Number(onGrid(value).toFixed(6)));
+    if (next[0] !== point[0] || next[1] !== point[1]) onMove(next);
+  };
+  const where = (event) => {
+    const box = plane.getBoundingClientRect();
+    return [(2 * (event.clientX - box.left)) / box.width - 1, 1 - (2 * (event.clientY - box.top)) / box.height].map((v) => v * view);
+  };
+
+  plane.addEventListener("pointerdown", (event) => {
+    const onHandle = node.contains(event.target);
+    if (event.button !== 0 || (event.pointerType !== "mouse" && !onHandle)) return;
+    event.preventDefault();
+    const start = where(event);
+    grip = onHandle ? point.map((value, axis) => value - start[axis]) : [0, 0];
+    node.setPointerCapture(event.pointerId);
+    node.classList.add("lf-held");
+    inputs[0].focus({ preventScroll: true });
+    move(start.map((value, axis) => value + grip[axis]));
+  });
+  node.addEventListener("pointermove", (event) => {
+    if (grip !== null) move(where(event).map((value, axis) => value + grip[axis]));
+  });
+  const release = () => {
+    grip = null;
+    node.classList.remove("lf-held");
+  };
+  for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) node.addEventListener(end, release);
+  plane.addEventListener("click", (event) => {
+    if (event.pointerType !== "mouse" && event.detail > 0 && !node.contains(event.target)) move(where(event));
+  });
+
+  const directions = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
+  inputs.forEach((input, axis) => {
+    input.addEventListener("keydown", (event) => {
+      const direction = directions[event.key];
+      if (direction === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      move(point.map((value, i) => value + direction[i] * step * (event.shiftKey ? 10 : 1)));
+    });
+    input.addEventListener("input", () => move(point.map((value, i) => (i === axis ? Number(input.value) : value))));
+  });
+
+  return {
+    node,
+    set(next, spoken) {
+      point = next;
+      node.style.left = `${50 + (50 * next[0]) / view}%`;
+      node.style.top = `${50 - (50 * next[1]) / view}%`;
+      inputs.forEach((input, axis) => {
+        input.value = next[axis];
+        setAttributes(input, { "aria-valuetext": spoken });
+      });
+    },
+  };
+}
+
+/** The path of an arrow from one point to another (y upwards); the head never outgrows the arrow. */
+export function arrowPath([x0, y0], [x1, y1], head = 0.3) {
+  const length = Math.hypot(x1 - x0, y1 - y0);
+  if (length < 0.02) return { shaft: "", head: "" };
+  const [ux, uy] = [(x1 - x0) / length, (y1 - y0) / length];
+  const h = Math.min(head, 0.7 * length);
+  const [bx, by] = [x1 - ux * h, y1 - uy * h];
+  const w = 0.42 * h;
+  const at = (x, y) => `${x.toFixed(4)} ${(-y).toFixed(4)}`;
+  return {
+    shaft: `M${at(x0, y0)} L${at(bx, by)}`,
+    head: `M${at(x1, y1)} L${at(bx - uy * w, by + ux * w)} L${at(bx + uy * w, by - ux * w)} Z`,
+  };
+}
+
+const STYLE = `
+.lf { --lf-page: var(--luc-page, #fcfbf8); --lf-card: var(--luc-card, #f4f2ec); --lf-ink: var(--luc-ink, #22262c);
+  --lf-muted: var(--luc-muted, #5b6068); --lf-rule: var(--luc-rule, #d9d6cf); --lf-method: var(--luc-pon, #4661ba);
+  container-type: inline-size; box-sizing: border-box; max-width: 1080px; margin: 1.5rem 0; padding: 18px; border-radius: 12px;
+  background: var(--lf-card); color: var(--lf-ink); text-align: left;
+  font: 400 16px/1.45 var(--luc-sans, "Source Sans Pro", "Source Sans 3", system-ui, sans-serif); font-variant-numeric: tabular-nums; }
+.lf *, .lf *::before, .lf *::after { box-sizing: border-box; }
+.lf p { margin: 0; font: inherit; color: inherit; }
+.lf-body { display: grid; gap: 18px; align-items: center; }
+.lf-plane { position: relative; width: 100%; max-width: 520px; aspect-ratio: 1; margin: 0 auto; cursor: crosshair; user-select: none;
+  -webkit-user-select: none; -webkit-tap-highlight-color: transparent; }
+.lf-plane > svg { position: absolute; inset: 0; width: 100%; height: 100%; display: block; border-radius: 6px; background: var(--lf-page); }
+.lf-plane path, .lf-plane circle { vector-effect: non-scaling-stroke; fill: none; }
+.lf-tag { position: absolute; pointer-events: none; font-size: 13px; line-height: 1.2; color: var(--lf-muted); white-space: nowrap; }
+.lf-tag[data-strong] { font-weight: 600; }
+.lf-tag[data-method] { color: var(--lf-method); font-weight: 600; }
+.lf-tag sub { font-size: .78em; line-height: 0; }
+.lf-handle { position: absolute; width: 44px; height: 44px; margin: -22px 0 0 -22px; border-radius: 50%; cursor: grab; touch-action: none; }
+.lf-held { cursor: grabbing; }
+.lf-halo, .lf-dot { position: absolute; border-radius: 50%; pointer-events: none; }
+.lf-halo { inset: 0; background: var(--lf-ink); opacity: .13; }
+.lf-handle:hover .lf-halo, .lf-held .lf-halo { opacity: .2; }
+.lf-dot { inset: 13px; background: var(--lf-ink); box-shadow: 0 0 0 2px var(--lf-page); }
+.lf-hidden { position: absolute; inset: 0; width: 44px; height: 44px; margin: 0; opacity: 0; pointer-events: none; }
+.lf-handle:has(:focus-visible) { outline: 2px solid var(--lf-method); outline-offset: 2px; }
+.lf-panel { display: grid; gap: 12px; min-width: 0; }
+.lf-say b { font-weight: 600; }
+.lf-say .lf-method { color: var(--lf-method); }
+.lf-say .lf-across { color: var(--lf-muted); }
+.lf-row { display: grid; grid-template-columns: 5.4rem minmax(0, 1fr) 3.4rem; gap: 10px; align-items: center; }
+.lf-rows { display: grid; gap: 8px; }
+.lf-name { font: inherit; color: inherit; margin: 0; font-weight: 400; }
+.lf-number { font: inherit; font-weight: 600; text-align: right; color: inherit; display: block; padding: 0; }
+.lf-track { display: block; height: 12px; border-radius: 6px; overflow: hidden; background: color-mix(in srgb, var(--lf-rule) 55%, transparent); }
+.lf-fill { display: block; height: 100%; border-radius: 6px; background: var(--lf-ink); }
+.lf-second .lf-fill { background: var(--lf-muted); }
+.lf-fill[data-over] { border-radius: 6px 0 0 6px; -webkit-mask-image: linear-gradient(90deg, #000 80%, transparent);
+  mask-image: linear-gradient(90deg, #000 80%, transparent); }
+.lf-status { display: flex; gap: 10px; align-items: flex-start; font-weight: 600; font-size: 17px; min-height: 1.45em; }
+.lf .lf-status { font-weight: 600; font-size: 17px; }
+.lf-turn { flex: none; width: 18px; height: 18px; margin-top: 3px; stroke: var(--lf-method); stroke-width: 2.4; fill: none;
+  stroke-linecap: round; stroke-linejoin: round; }
+.lf-turn path { transform-origin: 8px 8px; }
+.lf-turn path:last-child, .lf-turn[data-direction="0"] path:first-child { display: none; }
+.lf-turn[data-direction="0"] path:last-child { display: inline; stroke: var(--lf-muted); }
+.lf-turn[data-direction="-1"] path:first-child { transform: rotate(180deg); }
+.lf .lf-fact { color: var(--lf-muted); font-size: 14.5px; }
+.lf-buttons { display: flex; flex-wrap: wrap; gap: 10px; }
+.lf .lf-button { font: inherit; font-size: 15px; line-height: 1.2; min-height: 40px; padding: 8px 14px; color: var(--lf-ink); cursor: pointer;
+  background: transparent; border: 1px solid color-mix(in srgb, var(--lf-muted) 55%, transparent); border-radius: 8px; margin: 0; box-shadow: none; }
+.lf .lf-button:hover { border-color: var(--lf-ink); }
+.lf .lf-button[aria-pressed="true"] { border-color: var(--lf-method); color: var(--lf-method); font-weight: 600; box-shadow: inset 0 0 0 1px var(--lf-method); }
+.lf .lf-button:focus-visible, .lf-slider input:focus-visible { outline: 2px solid var(--lf-method); outline-offset: 2px; }
+.lf-slider input { -webkit-appearance: none; appearance: none; width: 100%; height: 28px; margin: 0; padding: 0; background: transparent; cursor: pointer;
+  touch-action: pan-y; border-radius: 6px; }
+.lf-slider input::-webkit-slider-runnable-track { height: 6px; border-radius: 3px;
+  background: linear-gradient(90deg, var(--lf-method) var(--lf-part, 50%), var(--lf-rule) var(--lf-part, 50%)); }
+.lf-slider input::-moz-range-track { height: 6px; border-radius: 3px; background: var(--lf-rule); }
+.lf-slider input::-moz-range-progress { height: 6px; border-radius: 3px; background: var(--lf-method); }
+.lf-slider input::-webkit-slider-thumb { -webkit-appearance: none; width: 18px; height: 18px; margin-top: -6px; border: 0; border-radius: 50%; background: var(--lf-method); }
+.lf-slider input::-moz-range-thumb { width: 18px; height: 18px; border: 0; border-radius: 50%; background: var(--lf-method); }
+.lf-compact { max-width: 760px; }
+@container (min-width: 600px) {
+  .lf-body { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 24px; }
+}
+@media (prefers-reduced-motion: no-preference) {
+  .lf-turn path { transition: transform .18s ease-out; }
+  .lf-seen .lf-breathing .lf-halo { animation: lf-breathe 1.6s ease-in-out 2; }
+}
+@keyframes lf-breathe { 50% { transform: scale(1.35); opacity: .22; } }
+@media (forced-colors: active) { .lf-fill, .lf-dot { forced-color-adjust: none; background: CanvasText; } }
+`;
+
+/** Tell the figure's root once that the reader sees it (the handle breathes from then on). Returns what ends the watch. */
+export function whenSeen(root) {
+  const watch = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    root.classList.add("lf-seen");
+    watch.disconnect();
+  }, { threshold: 0.4 });
+  watch.observe(root);
+  return () => watch.disconnect();
+}

@@ -1,0 +1,140 @@
+"""The output ball without scripts: its values, their ranges, and the picture and sentence for pages that cannot move."""
+
+from __future__ import annotations
+
+import html
+import math
+from typing import Any
+
+DEFAULTS: dict[str, Any] = {"z": [2.5, 1.2], "label": 0, "threshold": 2.0, "clip": False, "compact": False}
+"""The state that surprises: the sample of the paper's first figure, classified rightly, and still the vector wants to grow."""
+
+LIMIT = 5.0
+"""Half the side of the square in which the logit vector may lie."""
+
+_VIEW = 5.4
+_ARROWS = 5.0  # how much longer than the gradient the arrows are drawn
+
+
+def checked(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values in plain types that JSON can hold, or raise ``ValueError`` with the name and what is allowed."""
+    z = [float(value) for value in values["z"]]
+    if len(z) != 2 or not all(abs(value) <= LIMIT for value in z):
+        raise ValueError(f"z must be two numbers in [-{LIMIT:g}, {LIMIT:g}], got {values['z']!r}")
+    if values["label"] not in (0, 1):
+        raise ValueError(f"label must be 0 or 1, got {values['label']!r}")
+    threshold = float(values["threshold"])
+    if not (threshold > 0 and math.isfinite(threshold)):
+        raise ValueError(f"threshold must be > 0 and finite, got {values['threshold']!r}")
+    return {
+        "z": z,
+        "label": int(values["label"]),
+        "threshold": threshold,
+        "clip": bool(values["clip"]),
+        "compact": bool(values["compact"]),
+    }
+
+
+def facts(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what the figure shows in this state: ``output``, ``loss``, ``entropy``, ``step`` and its part ``along`` z.
+
+    With p the softmax of the output (z, or δz/‖z‖ where the clip acts), L = −log p_y, H = −Σ p log p; the step is −∂L/∂z.
+
+    Args:
+        values: the figure's values, as `checked` returns them.
+
+    Example:
+        >>> round(facts(DEFAULTS)["loss"], 4)
+        0.241
+    """
+    z, label = values["z"], values["label"]
+    length = math.hypot(*z)
+    outside = values["clip"] and length > values["threshold"]
+    factor = values["threshold"] / length if outside else 1.0
+    output = [factor * value for value in z]
+    log_sum = max(output) + math.log1p(math.exp(-abs(output[0] - output[1])))
+    log_p = [value - log_sum for value in output]
+    p = [math.exp(value) for value in log_p]
+    step = [(k == label) - p[k] for k in (0, 1)]
+    radial = sum(s * value for s, value in zip(step, z, strict=True)) / length**2 if length else 0.0
+    along = [radial * value for value in z]
+    if outside:
+        step, along = [factor * (s - a) for s, a in zip(step, along, strict=True)], [0.0, 0.0]
+    return {
+        "output": output,
+        "outside": outside,
+        "loss": -log_p[label],
+        "entropy": -sum(q * log_q for q, log_q in zip(p, log_p, strict=True)),
+        "step": step,
+        "along": along,
+    }
+
+
+def sentence(values: dict[str, Any]) -> str:
+    """Return the one sentence that the fallback says about the state, numbers included.
+
+    Example:
+        >>> sentence(DEFAULTS)
+        'At z = (2.50, 1.20), class 1 being true, the loss 0.241 is below the entropy 0.519: the next step lengthens the vector.'
+    """
+    now = facts(values)
+    gap = now["entropy"] - now["loss"]
+    case, end = ("equals", "the next step leaves the length alone")
+    if abs(gap) > 1e-9:
+        case, end = ("is below", "the next step lengthens the vector") if gap > 0 else ("is above", "the next step shortens it")
+    if now["outside"]:
+        end = f"outside the ball of radius {values['threshold']:g} the length gets no gradient"
+    z = ", ".join(f"{value:.2f}" for value in values["z"])
+    return (
+        f"At z = ({z}), class {values['label'] + 1} being true, the loss {now['loss']:.3f} {case} the entropy "
+        f"{now['entropy']:.3f}: {end}."
+    ).replace("-", "−")
+
+
+def fallback(values: dict[str, Any]) -> str:
+    """Return picture and sentence as one line of HTML, coloured by the book's tokens, with the picture's description inside."""
+    now, z = facts(values), values["z"]
+    words = html.escape(sentence(values))
+    size = _VIEW
+    below, above = f"M{-size} {size} H{size} V{-size} Z", f"M{-size} {size} V{-size} H{size} Z"
+    grows, shrinks = (below, above) if values["label"] == 0 else (above, below)
+    reach = [_ARROWS * value for value in now["step"]]
+    room = [(size - 0.2 - math.copysign(1, r) * v) / abs(r) for r, v in zip(reach, z, strict=True) if r]
+    scale = _ARROWS * min([1.0, *room])
+    end, bend = ([v + scale * part[k] for k, v in enumerate(z)] for part in (now["step"], now["along"]))
+    lines = [
+        _path(grows, "fill: var(--luc-pon, #4661ba); fill-opacity: .1"),
+        _path(shrinks, "fill: var(--luc-muted, #5b6068); fill-opacity: .1"),
+        _path(f"M{-size} 0 H{size} M0 {-size} V{size}", _stroke("muted", ".02")),
+        _path(f"M{-size} {size} L{size} {-size}", _stroke("muted", ".04", "stroke-dasharray: .18 .15")),
+        f'<circle r="{values["threshold"]:g}" style="{_stroke("pon", ".05", "stroke-dasharray: .05 .13")}"/>',
+        _path(_line([0, 0], z), _stroke("ink", ".07")),
+        _path(_line(bend, end), _stroke("muted", ".05")),
+        _path(_line(z, end), _stroke("ink", ".05")),
+        _path(_line(z, bend), _stroke("pon", ".09")),
+        f'<circle cx="{z[0]:g}" cy="{-z[1]:g}" r=".2" style="fill: var(--luc-ink, #22262c)"/>',
+    ]
+    for x, y, anchor, text in [
+        (-size + 0.2, size - 0.5, "start", f"loss {'&gt;' if values['label'] == 0 else '&lt;'} entropy"),
+        (size - 0.2, -size + 0.3, "end", f"loss {'&lt;' if values['label'] == 0 else '&gt;'} entropy"),
+    ]:
+        style = "fill: var(--luc-muted, #5b6068); font: 600 .42px var(--luc-sans, sans-serif)"
+        lines.append(f'<text x="{x:g}" y="{-y:g}" text-anchor="{anchor}" style="{style}">{text}</text>')
+    picture = (
+        f'<svg viewBox="{-size} {-size} {2 * size} {2 * size}" role="img" aria-label="{words}" '
+        f'style="display: block; width: 100%; max-width: 360px; height: auto">{"".join(lines)}</svg>'
+    )
+    return f'{picture}<p class="luc-live-words">{words}</p>'
+
+
+def _stroke(token: str, width: str, more: str = "") -> str:
+    colours = {"ink": "#22262c", "muted": "#5b6068", "pon": "#4661ba"}
+    return f"stroke: var(--luc-{token}, {colours[token]}); stroke-width: {width}; fill: none; {more}".rstrip("; ")
+
+
+def _path(d: str, style: str) -> str:
+    return f'<path d="{d}" style="{style}"/>'
+
+
+def _line(start: list[float], end: list[float]) -> str:
+    return f"M{start[0]:.3f} {-start[1]:.3f} L{end[0]:.3f} {-end[1]:.3f}"
