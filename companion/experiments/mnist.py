@@ -6,7 +6,6 @@ import base64
 import gzip
 import hashlib
 import os
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,9 @@ from companion.experiments.partial_output_norm import ARMS, MnistRecipe, arm_kno
 from companion.models.mlp import MLP
 from companion.training.images import ImageTrainee
 from companion.training.loop import fit
+from companion.training.provenance import provenance
 from companion.training.records import RunRecord, RunStore, fingerprint
+
 
 def load_mnist() -> dict[str, tuple[Tensor, Tensor]]:
     root = Path(os.environ["COMPANION_DATA"]) / "MNIST" / "raw"
@@ -37,18 +38,11 @@ def fixed_permutation(rows: int, name: str) -> Tensor:
     return torch.from_numpy(np.random.Generator(np.random.PCG64(seed)).permutation(rows))
 
 
-def provenance() -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    import platform
-    return {"device": platform.processor() or platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__, "numpy": np.__version__,
-            "python": platform.python_version(), "commit": commit, "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-
-
 class Mnist:
     """The experiment's data and store, and what turns a record into a raw result."""
 
     def __init__(self, recipe: MnistRecipe, store: RunStore) -> None:
-        self.recipe, self.store = recipe, store
+        self.recipe, self.store, self.provenance = recipe, store, provenance()
         raw = load_mnist()
         self.checksum = fingerprint(*raw["train"], *raw["test"])
         pixels = raw["train"][0].double() / 255
@@ -79,7 +73,7 @@ class Mnist:
         checkpoint = self.store.checkpoint(record.key)
         result = fit(trainee, epochs, measure_at={epochs // 2, epochs} if search else set(self.recipe.measure_at), checkpoint=checkpoint)
         result = {"key": record.key, "record": record.to_dict(), **result, "correct": base64.b64encode(np.packbits(trainee.correct.numpy()).tobytes()).decode(),
-            "logits": {str(epoch): base64.b64encode(z.half().numpy().tobytes()).decode() for epoch, z in trainee.kept.items()}, "provenance": provenance()}
+            "logits": {str(epoch): base64.b64encode(z.half().numpy().tobytes()).decode() for epoch, z in trainee.kept.items()}, "provenance": {**self.provenance, "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}}
         self.store.save(record.key, result)
         checkpoint.unlink(missing_ok=True)
         return result
