@@ -25,7 +25,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -203,8 +203,11 @@ def _families() -> list[str]:
     spec = importlib.util.find_spec("font_source_sans_pro")
     if spec is None or spec.origin is None:
         return ["DejaVu Sans"]
+    fonts = font_manager.fontManager
     for weight in ("Regular", "Semibold"):
-        font_manager.fontManager.addfont(Path(spec.origin).parent / "files" / f"SourceSansPro-{weight}.ttf")
+        fonts.addfont(Path(spec.origin).parent / "files" / f"SourceSansPro-{weight}.ttf")
+    # One name for the strong weight in both families: DejaVu Sans has 700 only, and matplotlib would say so each time.
+    fonts.ttflist.append(replace(fonts.ttflist[-1], name="Source Sans Pro", weight=700))
     return ["Source Sans Pro", "DejaVu Sans"]
 
 
@@ -235,7 +238,6 @@ def style(narrow: bool = False) -> AbstractContextManager[None]:
             "axes.axisbelow": True,
             "axes.unicode_minus": True,
             "axes.grid": False,
-            "axes.xmargin": 0.0,
             "figure.facecolor": "none",
             "figure.dpi": _PIXELS,
             "figure.constrained_layout.h_pad": 0.03,
@@ -419,10 +421,10 @@ def label_lines(
         ax.annotate(
             name,
             (right, y),
-            xytext=(16, 0),
+            xytext=(12, 0),
             textcoords="offset points",
             color=s.color,
-            weight=600,
+            weight=700,
             va="center",
             ha="left",
             annotation_clip=False,
@@ -439,10 +441,11 @@ def label_lines(
     line_height = texts[0].get_fontsize() * gap
     heights = [line_height * (1 + text.get_text().count("\n")) for text in texts]
     places = _spread(wanted, heights, bottom - line_height / 2, top + line_height / 2)
-    for text, want, place in zip(texts, wanted, places, strict=True):
-        moved = place - want
-        text.xyann = (16 if abs(moved) > 2 else 6, moved)
-        text.arrow_patch.set_visible(abs(moved) > 2)
+    moves = [place - want for place, want in zip(places, wanted, strict=True)]
+    indent = 12 if any(abs(move) > 2 for move in moves) else 6
+    for text, move in zip(texts, moves, strict=True):
+        text.xyann = (indent, move)
+        text.arrow_patch.set_visible(abs(move) > 2)
     return texts
 
 
@@ -636,6 +639,8 @@ def _svg(fig: Figure, *, prefix: str, title: str, alt: str) -> str:
     text = re.sub(r'xlink:href="#([^"]+)"', rf'href="#{prefix}\1"', text)
     text = re.sub(r"^<svg[^>]*>", _opening(text, prefix, title, alt), text, count=1)
     text = re.sub(r"'Source Sans Pro', 'DejaVu Sans'|'DejaVu Sans'", _FONT, text)
+    text = text.replace("font-weight: 700", "font-weight: 600").replace("*{stroke", ".luc-plot *{stroke")
+    text = re.sub(r"(?<=[ \"(]-)(\d+\.\d\d)\d+|(?<=[ \"(])(\d+\.\d\d)\d+", r"\1\2", text)
     for token, color in tokens().items():
         text = re.sub(color, f"var(--luc-{token}, {color})", text, flags=re.IGNORECASE)
     return re.sub(r"\n\s*", "\n", text).strip()
@@ -885,13 +890,15 @@ def draw_forest(
     if not rows:
         raise ValueError("no rows to draw")
     muted = tokens()["muted"]
-    ax.axvline(0.0, color=muted, linewidth=0.8)
+    if not narrow:
+        ax.axvline(0.0, color=muted, linewidth=0.8)
     for place, (label, arm, interval) in enumerate(reversed(rows)):
         s = _as_style(arm)
         ax.plot([interval.low, interval.high], [place, place], color=s.color, linewidth=1.6, solid_capstyle="butt")
         ax.plot([interval.mean], [place], s.marker, color=s.color, markersize=6.5)
         number = f"{_signed(interval.mean, digits)} [{_signed(interval.low, digits)}, {_signed(interval.high, digits)}]"
-        if narrow:
+        if narrow:  # the words stand above their interval, so the line at zero leaves room for them
+            ax.vlines(0.0, place - 0.38, place + 0.14, color=muted, linewidth=0.8)
             at = (0.0, place), (0, 9)
             text = f"{label}  {number}"
         else:
@@ -915,7 +922,7 @@ def draw_forest(
     ax.set_ylim(-0.6, len(rows) - (0.2 if narrow else 0.4))
     ax.set_yticks(range(len(rows)), [] if narrow else [label for label, _, _ in reversed(rows)])
     for tick, (_, arm, _) in zip(ax.get_yticklabels(), reversed(rows), strict=False):
-        tick.set(color=_as_style(arm).color, weight=600)
+        tick.set(color=_as_style(arm).color, weight=700)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.set_xlabel(xlabel, color=muted)
