@@ -1,9 +1,9 @@
 """Live figures: the same JavaScript in a notebook (anywidget) and in the rendered book (no kernel, no network).
 
-A figure called ``name`` is two files: ``name.js`` (an ES module: the mathematics as exported pure functions, ``defaults``,
-and ``export default { render }``, the front-end contract of anywidget) and ``name.py`` (the same defaults, and the picture and
-the sentence that stand where scripts do not run). Its notebook class is in ``_live.py``. Nothing here needs an extra but the
-notebook classes and controls, which come with ``widgets``.
+A figure called ``name`` is two files: ``name.js`` (an ES module: the mathematics as exported pure functions,
+``defaults``, and ``export default { render }``, the front-end contract of anywidget) and ``name.py`` (the same
+defaults, and the picture and the sentence that stand where scripts do not run). Its notebook class is in ``_live.py``.
+Nothing here needs an extra but the notebook classes and controls, which come with ``widgets``.
 
 Example:
     >>> "output_ball" in figures()
@@ -122,7 +122,7 @@ def bundle() -> str:
 
 
 def static_html(name: str, **model: Any) -> str:
-    """Return the place of a figure in a page: one line of HTML with its values and a fallback for where scripts do not run.
+    """Return the place of a figure in a page: one line of HTML with its values and a fallback without scripts.
 
     The loader in `bundle()` replaces the fallback (a picture with its description, and a sentence) by the live figure.
 

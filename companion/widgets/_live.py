@@ -1,7 +1,7 @@
 """The notebook faces of the live figures: anywidget classes, and ipywidgets controls linked with them both ways.
 
-Tried in the rendered book and against a live kernel's traits. Google Colab runs anywidget classes through its own widget
-manager, which anywidget switches on by itself; that has not been tried with these figures.
+Google Colab runs anywidget classes through its own widget manager, which anywidget switches on by itself; that has not
+been tried with these figures.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ traitlets = require("traitlets", extra="widgets")
 class LiveFigure(anywidget.AnyWidget):
     """A live figure with two faces: its view where a front end runs widgets, its place in the page everywhere else.
 
-    A figure sets ``name``, ``_esm = module_source(name)``, ``_css = tokens_css()`` and one synchronised trait for each of its values.
+    A figure sets ``name``, ``_esm = module_source(name)``, ``_css = tokens_css()`` and one synchronised trait for each
+    of its values.
     """
 
     name = ""
@@ -42,8 +43,8 @@ class LiveFigure(anywidget.AnyWidget):
 class OutputBall(LiveFigure):
     """One logit vector of two classes: its loss, its entropy, and what the next gradient step does to its length.
 
-    The length is pushed up exactly while the loss is below the entropy: −∂L/∂‖z‖ = (H(p) − L)/‖z‖. With ``clip`` the partial
-    norm acts first, and outside the ball of radius ``threshold`` the length gets no gradient at all.
+    The length is pushed up exactly while the loss is below the entropy: −∂L/∂‖z‖ = (H(p) − L)/‖z‖. With ``clip`` the
+    partial norm acts first, and outside the ball of radius ``threshold`` the length gets no gradient at all.
 
     Args:
         z: the logit vector, two numbers in [-5, 5].
@@ -99,9 +100,9 @@ def output_ball_controls(
 ) -> Any:
     """Return notebook controls for an `OutputBall`, linked both ways: what one moves, the other follows.
 
-    Sliders for the two logits and δ, a switch for the clip, the label; with ``on_run`` also a button that calls it with the
-    δ of the moment and writes what it returns below. Where no widgets run (the rendered book, a plain run of the notebook)
-    one sentence stands for the controls, so give the training cell its δ by `chosen_threshold`.
+    Sliders for the two logits and δ, a switch for the clip, the label; with ``on_run`` also a button that calls it with
+    the δ of the moment and writes what it returns below. Where no widgets run (the rendered book, a plain run of the
+    notebook) one sentence stands for the controls, so give the training cell its δ by `chosen_threshold`.
 
     Args:
         figure: the figure to control.
@@ -109,8 +110,8 @@ def output_ball_controls(
         run_label: the words on the button.
 
     Returns:
-        A box of ipywidgets, with its parts as attributes: ``first``, ``second``, ``threshold``, ``clip``, ``label`` and, with
-        ``on_run``, ``run`` and ``answer``.
+        A box of ipywidgets with its parts as attributes: ``first``, ``second``, ``threshold``, ``clip``, ``label``, and
+        with ``on_run`` also ``run`` and ``answer``.
 
     Example:
         >>> figure = OutputBall()
@@ -123,9 +124,7 @@ def output_ball_controls(
     """
     limit = output_ball.LIMIT
     slider = ipywidgets.FloatSlider
-    first, second = (
-        slider(figure.z[k], min=-limit, max=limit, step=0.05, description=f"z{'₁₂'[k]}") for k in (0, 1)
-    )
+    first, second = (slider(figure.z[k], min=-limit, max=limit, step=0.05, description=f"z{'₁₂'[k]}") for k in (0, 1))
     threshold = slider(figure.threshold, min=0.5, max=max(limit, figure.threshold), step=0.1, description="δ")
     clip = ipywidgets.Checkbox(figure.clip, description="clip at δ", indent=False)
     label = ipywidgets.ToggleButtons(options=[("class 1", 0), ("class 2", 1)], value=figure.label, description="true:")

@@ -97,6 +97,28 @@ export function bar({ label, full, kind, digits = 3 }) {
   };
 }
 
+/**
+ * An arrow from the end of the first bar to the end of the second, with the difference as a number: it shows the sign of the
+ * difference, so it flips where the bars cross. `cut` greys it: the difference is there, but nothing follows from it.
+ */
+export function gapArrow({ label, full, digits = 3 }) {
+  const shaft = html("span", { class: "lf-gap" });
+  const number = html("output", { class: "lf-number" });
+  const node = html("div", { class: "lf-row lf-gaps" }, html("span", { class: "lf-name" }, label),
+    html("span", { class: "lf-lane", "aria-hidden": "true" }, shaft), number);
+  return {
+    node,
+    set(first, second, cut) {
+      const [from, to] = [first, second].map((value) => 100 * Math.min(1, value / full));
+      shaft.style.left = `${Math.min(from, to)}%`;
+      shaft.style.width = `${Math.abs(to - from)}%`;
+      setAttributes(shaft, { "data-direction": Math.sign(Number((to - from).toFixed(2))) });
+      setAttributes(node, { "data-cut": cut });
+      number.textContent = format(second - first, digits, { sign: true });
+    },
+  };
+}
+
 /** A native slider with its label and value; `onInput` hears numbers. */
 export function sliderRow({ label, min, max, step, digits = 1, onInput }) {
   const id = freshId("slider");
@@ -224,10 +246,10 @@ const STYLE = `
 .lf p { margin: 0; font: inherit; color: inherit; }
 .lf-body { display: grid; gap: 18px; align-items: center; }
 .lf-plane { position: relative; width: 100%; max-width: 520px; aspect-ratio: 1; margin: 0 auto; cursor: crosshair; user-select: none;
-  -webkit-user-select: none; -webkit-tap-highlight-color: transparent; }
+  -webkit-user-select: none; touch-action: pan-y pinch-zoom; -webkit-tap-highlight-color: transparent; }
 .lf-plane > svg { position: absolute; inset: 0; width: 100%; height: 100%; display: block; border-radius: 6px; background: var(--lf-page); }
 .lf-plane path, .lf-plane circle { vector-effect: non-scaling-stroke; fill: none; }
-.lf-tag { position: absolute; pointer-events: none; font-size: 13px; line-height: 1.2; color: var(--lf-muted); white-space: nowrap; }
+.lf-tag { position: absolute; pointer-events: none; font-size: 13px; line-height: 1.2; color: var(--lf-muted); white-space: pre; }
 .lf-tag[data-strong] { font-weight: 600; }
 .lf-tag[data-method] { color: var(--lf-method); font-weight: 600; }
 .lf-tag sub { font-size: .78em; line-height: 0; }
@@ -243,15 +265,23 @@ const STYLE = `
 .lf-say b { font-weight: 600; }
 .lf-say .lf-method { color: var(--lf-method); }
 .lf-say .lf-across { color: var(--lf-muted); }
-.lf-row { display: grid; grid-template-columns: 5.4rem minmax(0, 1fr) 3.4rem; gap: 10px; align-items: center; }
+.lf-row { display: grid; grid-template-columns: max-content minmax(0, 1fr) 3.6rem; gap: 10px; align-items: center; }
 .lf-rows { display: grid; gap: 8px; }
-.lf-name { font: inherit; color: inherit; margin: 0; font-weight: 400; }
+.lf-name { font: inherit; color: inherit; margin: 0; font-weight: 400; min-width: 6.2em; white-space: nowrap; }
 .lf-number { font: inherit; font-weight: 600; text-align: right; color: inherit; display: block; padding: 0; }
 .lf-track { display: block; height: 12px; border-radius: 6px; overflow: hidden; background: color-mix(in srgb, var(--lf-rule) 55%, transparent); }
 .lf-fill { display: block; height: 100%; border-radius: 6px; background: var(--lf-ink); }
 .lf-second .lf-fill { background: var(--lf-muted); }
 .lf-fill[data-over] { border-radius: 6px 0 0 6px; -webkit-mask-image: linear-gradient(90deg, #000 80%, transparent);
   mask-image: linear-gradient(90deg, #000 80%, transparent); }
+.lf-lane { position: relative; display: block; height: 12px; }
+.lf-gap { position: absolute; top: 5px; height: 2.5px; border-radius: 2px; background: var(--lf-method); }
+.lf-gap[data-direction="0"] { display: none; }
+.lf-gap::after { content: ""; position: absolute; top: -4px; border: 5px solid transparent; }
+.lf-gap[data-direction="1"]::after { right: -3px; border-left: 8px solid var(--lf-method); border-right: 0; }
+.lf-gap[data-direction="-1"]::after { left: -3px; border-right: 8px solid var(--lf-method); border-left: 0; }
+.lf-gaps[data-cut] .lf-lane { opacity: .35; filter: grayscale(1); }
+.lf-gaps .lf-name, .lf-gaps[data-cut] .lf-number { color: var(--lf-muted); }
 .lf-status { display: flex; gap: 10px; align-items: flex-start; font-weight: 600; font-size: 17px; min-height: 1.45em; }
 .lf .lf-status { font-weight: 600; font-size: 17px; }
 .lf-turn { flex: none; width: 18px; height: 18px; margin-top: 3px; stroke: var(--lf-method); stroke-width: 2.4; fill: none;

@@ -5,7 +5,7 @@
  */
 
 import {
-  arrowPath, bar, button, format, frame, html, planeHandle, setAttributes, sliderRow, statusLine, svg, whenSeen,
+  arrowPath, bar, button, format, frame, gapArrow, html, planeHandle, setAttributes, sliderRow, statusLine, svg, whenSeen,
 } from "./kit.js";
 
 export const defaults = { z: [2.5, 1.2], label: 0, threshold: 2, clip: false, compact: false };
@@ -183,14 +183,14 @@ function drawPicture({ image, parts, tags }, { z, label, threshold, clip, compac
   setAttributes(parts.tip, { cx: now.output[0], cy: -now.output[1], visibility: now.outside ? "visible" : "hidden" });
 
   const vectors = compact ? [now.along] : [now.step, now.along];
-  const scale = enlargement(z, vectors, compact ? 10 : 5);
+  const scale = enlargement(z, vectors, compact ? 10 : 7);
   const end = (vector) => z.map((value, i) => value + scale * vector[i]);
   drawArrow(parts.along, z, end(now.along));
   drawArrow(parts.across, end(now.along), compact ? end(now.along) : end(now.step));
   drawArrow(parts.step, z, compact ? z : end(now.step));
 
-  const names = ["loss > entropy: it shrinks", "loss < entropy: it grows"];
-  tags.upper.textContent = clip ? "outside: no pull on the length" : names[label];
+  const names = ["loss > entropy:\nit shrinks", "loss < entropy:\nit grows"];
+  tags.upper.textContent = clip ? "outside the ball:\nno pull on the length" : names[label];
   tags.lower.textContent = clip ? "" : names[1 - label];
   tags.first.innerHTML = `z<sub>1</sub>${label === 0 ? ", the true class" : ""}`;
   tags.second.innerHTML = `z<sub>2</sub>${label === 1 ? ", the true class" : ""}`;
@@ -214,7 +214,7 @@ function render({ model, el }) {
 
   const { image, parts } = picture();
   const tags = {
-    upper: tag(-5.15, 5.15, { "data-strong": true }), lower: tag(5.15, -4.7, { "data-strong": true, right: true }),
+    upper: tag(-5.15, 5.15, { "data-strong": true }), lower: tag(5.15, -4.35, { "data-strong": true, right: true }),
     first: tag(5.15, -0.15, { right: true }), second: tag(0.2, 5.15), radius: tag(0.15, 0, { "data-method": true }),
   };
   if (compact) parts.ball.style.display = tags.radius.style.display = "none";
@@ -223,7 +223,9 @@ function render({ model, el }) {
     plane, view: VIEW, limit: LIMIT, grid: 0.05, step: 0.1, names: ["first logit", "second logit"], onMove: (z) => write({ z }),
   });
 
-  const bars = { loss: bar({ label: "loss", full: 2, kind: "first" }), entropy: bar({ label: "entropy", full: 2, kind: "second" }) };
+  const full = 1.5; // nats; a larger loss runs off the track
+  const bars = { loss: bar({ label: "loss", full, kind: "first" }), entropy: bar({ label: "entropy", full, kind: "second" }) };
+  const gap = gapArrow({ label: "entropy − loss", full });
   const status = statusLine();
   const fact = html("p", { class: "lf-fact" });
   const slider = sliderRow({ label: "threshold δ", min: 0.5, max: 5, step: 0.1, onInput: (threshold) => write({ threshold }) });
@@ -233,7 +235,7 @@ function render({ model, el }) {
   const say = html("p", { class: "lf-say" });
   say.innerHTML = "Drag the logit vector. Its next gradient step splits into a part <b class='lf-method'>along</b> the vector, "
     + "which changes its length, and a part <b class='lf-across'>across</b> it, which changes the prediction.";
-  const numbers = html("div", { class: "lf-rows" }, bars.loss.node, bars.entropy.node);
+  const numbers = html("div", { class: "lf-rows" }, bars.loss.node, bars.entropy.node, ...(compact ? [] : [gap.node]));
   const panel = html("div", { class: "lf-panel" }, ...(compact
     ? [numbers, status.node]
     : [say, numbers, status.node, fact, slider.node, html("div", { class: "lf-buttons" }, clip, swap, reset)]));
@@ -246,9 +248,10 @@ function render({ model, el }) {
     handle.set(shown.z, describe(shown.z, now));
     bars.loss.set(now.loss);
     bars.entropy.set(now.entropy);
+    gap.set(now.loss, now.entropy, now.outside);
     status.set(...sentence(now));
     fact.textContent = `z = (${format(shown.z[0])}, ${format(shown.z[1])}) · ‖z‖ = ${format(now.length)} · `
-      + `pull on the length ${format(now.pull, 3, { sign: true })}`;
+      + `pull on the length ${now.outside ? "0" : `(H − L)/‖z‖ = ${format(now.pull, 3, { sign: true })}`}`;
     slider.set(shown.threshold);
     setAttributes(clip, { "aria-pressed": String(shown.clip) });
   };

@@ -1,4 +1,4 @@
-"""The output ball without scripts: its values, their ranges, and the picture and sentence for pages that cannot move."""
+"""The output ball without scripts: its values, their ranges, and picture and sentence for pages that cannot move."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import math
 from typing import Any
 
 DEFAULTS: dict[str, Any] = {"z": [2.5, 1.2], "label": 0, "threshold": 2.0, "clip": False, "compact": False}
-"""The state that surprises: the sample of the paper's first figure, classified rightly, and still the vector wants to grow."""
+"""The state that surprises: the sample of the paper's first figure is classified rightly, and still wants to grow."""
 
 LIMIT = 5.0
 """Half the side of the square in which the logit vector may lie."""
 
 _VIEW = 5.4
-_ARROWS = 5.0  # how much longer than the gradient the arrows are drawn
+_ARROWS = 7.0  # how much longer than the gradient the arrows are drawn
 
 
 def checked(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values in plain types that JSON can hold, or raise ``ValueError`` with the name and what is allowed."""
+    """Return the values in plain types that JSON can hold, or raise ``ValueError`` with what is allowed."""
     z = [float(value) for value in values["z"]]
     if len(z) != 2 or not all(abs(value) <= LIMIT for value in z):
         raise ValueError(f"z must be two numbers in [-{LIMIT:g}, {LIMIT:g}], got {values['z']!r}")
@@ -38,7 +38,8 @@ def checked(values: dict[str, Any]) -> dict[str, Any]:
 def facts(values: dict[str, Any]) -> dict[str, Any]:
     """Return what the figure shows in this state: ``output``, ``loss``, ``entropy``, ``step`` and its part ``along`` z.
 
-    With p the softmax of the output (z, or δz/‖z‖ where the clip acts), L = −log p_y, H = −Σ p log p; the step is −∂L/∂z.
+    With p the softmax of the output (z, or δz/‖z‖ where the clip acts), L = −log p_y and H = −Σ p log p; the step is
+    −∂L/∂z.
 
     Args:
         values: the figure's values, as `checked` returns them.
@@ -74,25 +75,27 @@ def sentence(values: dict[str, Any]) -> str:
     """Return the one sentence that the fallback says about the state, numbers included.
 
     Example:
-        >>> sentence(DEFAULTS)
-        'At z = (2.50, 1.20), class 1 being true, the loss 0.241 is below the entropy 0.519: the next step lengthens the vector.'
+        >>> print(sentence(DEFAULTS))
+        At z = (2.50, 1.20) with class 1 true, the loss 0.241 is below the entropy 0.519: the next step lengthens it.
     """
     now = facts(values)
     gap = now["entropy"] - now["loss"]
-    case, end = ("equals", "the next step leaves the length alone")
-    if abs(gap) > 1e-9:
-        case, end = ("is below", "the next step lengthens the vector") if gap > 0 else ("is above", "the next step shortens it")
+    case, end = "equals", "the next step leaves the length alone"
+    if gap > 1e-9:
+        case, end = "is below", "the next step lengthens it"
+    elif gap < -1e-9:
+        case, end = "is above", "the next step shortens it"
     if now["outside"]:
         end = f"outside the ball of radius {values['threshold']:g} the length gets no gradient"
     z = ", ".join(f"{value:.2f}" for value in values["z"])
     return (
-        f"At z = ({z}), class {values['label'] + 1} being true, the loss {now['loss']:.3f} {case} the entropy "
+        f"At z = ({z}) with class {values['label'] + 1} true, the loss {now['loss']:.3f} {case} the entropy "
         f"{now['entropy']:.3f}: {end}."
     ).replace("-", "−")
 
 
 def fallback(values: dict[str, Any]) -> str:
-    """Return picture and sentence as one line of HTML, coloured by the book's tokens, with the picture's description inside."""
+    """Return picture and sentence as one line of HTML, in the book's tokens, the picture's description inside."""
     now, z = facts(values), values["z"]
     words = html.escape(sentence(values))
     size = _VIEW
