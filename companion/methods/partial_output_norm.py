@@ -1,0 +1,151 @@
+"""Partial output norm (P-ON): a ceiling on the length of the logit vector, and a penalty on how much lengths differ.
+
+Both parts of the method act on the logits z of a sample. `partial_norm` (Γ in the paper) shortens a vector that is
+longer than δ to length δ and leaves the others alone; `length_stability` is the standard deviation of the lengths
+in the batch. The gradient of the first is purely tangential outside the ball, that of the second purely radial.
+
+Taught in chapter 01. Wei et al. (2023) publish the same map as LogitClip, for robustness to label noise.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from companion._checks import as_hyperparameter, check_floating, check_number, class_axis, working_dtype
+from companion._numerics import row_length, unit_rows
+
+__all__ = ["LengthStability", "PartialNorm", "length_stability", "partial_norm"]
+
+
+def partial_norm(logits: Tensor, threshold: float | Tensor) -> Tensor:
+    r"""Shorten each logit vector to length δ where it is longer: the projection onto the ball of radius δ.
+
+    .. math:: \Gamma(z) = z \ \text{ if } \|z\| \le \delta, \qquad \Gamma(z) = \delta\, z / \|z\| \ \text{ otherwise}
+
+    Inside the ball and on its boundary the Jacobian is the identity; outside it is
+    (δ/‖z‖)(I − ẑẑᵀ), ẑ = z/‖z‖, which deletes the radial part of a gradient and damps the rest.
+
+    Args:
+        logits: (N, C, …) or (C,), any floating dtype; half types are computed in float32.
+        threshold: δ > 0; ``inf`` returns ``logits`` itself. A 0-d tensor is taken unchecked and detached.
+
+    Returns:
+        A tensor of the shape and dtype of ``logits``.
+
+    Raises:
+        TypeError: ``logits`` is not a floating-point tensor, or ``threshold`` is not a number.
+        ValueError: ``threshold`` is not positive, or there is no class.
+
+    Example:
+        >>> import torch
+        >>> partial_norm(torch.tensor([[3.0, 4.0], [0.3, 0.4]]), threshold=1.0)
+        tensor([[0.6000, 0.8000],
+                [0.3000, 0.4000]])
+
+    Taught in: chapter 01. Source: Partial output norm, Eq. 5; Lemmas 3.1 and 3.2 describe its gradient.
+    """
+    check_number("threshold", threshold, above=0, allow_infinite=True)
+    axis = _check_logits(logits)
+    if not isinstance(threshold, Tensor) and math.isinf(threshold):
+        return logits
+    threshold = as_hyperparameter(threshold)
+    z = logits.to(working_dtype(logits.dtype))
+    outside = row_length(z, axis, keepdim=True) > threshold  # (N, 1, …)
+    # Rows inside never enter the division, so that no NaN of theirs can reach a gradient.
+    direction = unit_rows(torch.where(outside, z, 1.0), axis)
+    return torch.where(outside, threshold * direction, z).to(logits.dtype)
+
+
+def length_stability(logits: Tensor) -> Tensor:
+    r"""Return the population standard deviation of the logit vectors' lengths.
+
+    .. math:: \mathrm{SD} = \sqrt{\tfrac1N \sum_i (\|z_i\| - \bar\ell)^2}, \qquad \bar\ell = \tfrac1N \sum_i \|z_i\|
+
+    It sees the raw logits, before `partial_norm`. The gradient on row i is (‖z_i‖ − ℓ̄)/(N·SD)·ẑ_i; it has no limit
+    where all lengths agree. There (SD ≤ 4·eps·(largest length), one row, no row) value and gradient are 0.
+
+    Args:
+        logits: (N, C), raw logits; half types are computed in float32. With extra dimensions every
+            vector along the class axis counts as a row; a one-dimensional input is one row.
+
+    Returns:
+        A 0-d tensor, float32 for half types, else of the dtype of ``logits``.
+
+    Raises:
+        TypeError: ``logits`` is not a floating-point tensor.
+        ValueError: there is no class.
+
+    Example:
+        >>> import torch
+        >>> length_stability(torch.tensor([[3.0, 4.0], [0.0, 1.0]]))  # lengths 5 and 1
+        tensor(2.)
+
+    Taught in: chapter 01. Source: Partial output norm, Eqs. 10 and 11.
+    """
+    axis = _check_logits(logits)
+    lengths = row_length(logits.to(working_dtype(logits.dtype)), axis).flatten()  # (N·…,)
+    if lengths.numel() == 0:
+        return lengths.sum()
+    largest = lengths.detach().max()
+    unit = torch.where((largest > 0) & torch.isfinite(largest), largest, 1.0)  # squares stay finite
+    relative = lengths / unit
+    variance = (relative - relative.mean()).square().mean()
+    stable = variance.detach().sqrt() * unit <= 4 * torch.finfo(lengths.dtype).eps * largest
+    return torch.where(stable, 0.0, unit * torch.where(stable, 1.0, variance).sqrt())
+
+
+length_stability.on = "logits"  # read by companion.Objective
+
+
+class PartialNorm(nn.Module):
+    """`partial_norm` as a module: logits in, logits out.
+
+    Args:
+        threshold: δ > 0, a number or a 0-d tensor.
+
+    Example:
+        >>> import torch
+        >>> PartialNorm(threshold=2.0)(torch.tensor([0.0, 8.0]))
+        tensor([0., 2.])
+    """
+
+    def __init__(self, threshold: float | Tensor) -> None:
+        super().__init__()
+        check_number("threshold", threshold, above=0, allow_infinite=True)
+        self.threshold = threshold
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Return the logits, shortened to length δ where they are longer."""
+        return partial_norm(logits, self.threshold)
+
+    def extra_repr(self) -> str:
+        """Name δ when the module is printed."""
+        return f"threshold={float(self.threshold):g}"
+
+
+class LengthStability(nn.Module):
+    """`length_stability` as a module; ``on = "logits"`` tells `Objective` to hand it the raw logits.
+
+    Example:
+        >>> import torch
+        >>> LengthStability()(torch.tensor([[3.0, 4.0], [0.0, 1.0]]))
+        tensor(2.)
+    """
+
+    on = "logits"
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Return the standard deviation of the lengths of the raw logits."""
+        return length_stability(logits)
+
+
+def _check_logits(logits: Tensor) -> int:
+    """Return the class axis of valid logits."""
+    check_floating("logits", logits)
+    axis = class_axis(logits)
+    if logits.shape[axis] == 0:
+        raise ValueError(f"logits must have at least one class on axis {axis}, got shape {tuple(logits.shape)}")
+    return axis
