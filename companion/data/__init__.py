@@ -1,0 +1,22 @@
+"""Data: loading with checksums, real samples in the package, splits, device-resident batches, augmentation."""
+
+from __future__ import annotations
+
+from companion.data.augmentation import random_flip, random_shift
+from companion.data.formats import DamagedFileError
+from companion.data.loading import DataNotFoundError, cache_folder, load
+from companion.data.sets import Graph, Images
+from companion.data.splits import batches, random_split
+
+__all__ = [
+    "DamagedFileError",
+    "DataNotFoundError",
+    "Graph",
+    "Images",
+    "batches",
+    "cache_folder",
+    "load",
+    "random_flip",
+    "random_shift",
+    "random_split",
+]
