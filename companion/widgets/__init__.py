@@ -72,7 +72,8 @@ def _check_name(name: str) -> None:
         raise ValueError(f"there is no live figure {name!r}; there are: {', '.join(figures())}")
 
 
-def _python_side(name: str) -> ModuleType:
+def python_side(name: str) -> ModuleType:
+    """Return the module ``name.py`` of a figure: ``DEFAULTS``, ``checked(values)``, ``fallback(values)``."""
     return importlib.import_module(f".{name}", __name__)
 
 
@@ -139,7 +140,7 @@ def static_html(name: str, **model: Any) -> str:
         True
     """
     _check_name(name)
-    side = _python_side(name)
+    side = python_side(name)
     unknown = sorted(set(model) - set(side.DEFAULTS))
     if unknown:
         raise TypeError(f"{name} has no value {unknown[0]!r}; it has: {', '.join(side.DEFAULTS)}")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from companion._extras import require
-from companion.widgets import module_source, output_ball, static_html, tokens_css
+from companion.widgets import module_source, output_ball, python_side, static_html, tokens_css
 
 anywidget = require("anywidget", extra="widgets")
 ipywidgets = require("ipywidgets", extra="widgets")
@@ -22,17 +22,14 @@ class LiveFigure(anywidget.AnyWidget):
     """A live figure with two faces: its view where a front end runs widgets, its place in the page everywhere else.
 
     A figure sets ``name``, ``_esm = module_source(name)``, ``_css = tokens_css()`` and one synchronised trait for each
-    of its values.
+    of its ``DEFAULTS``.
     """
 
     name = ""
 
     def values(self) -> dict[str, Any]:
         """Return the figure's values as they are now, by name."""
-        return {key: getattr(self, key) for key in self._keys()}
-
-    def _keys(self) -> list[str]:
-        return [key for key in self.class_own_traits(sync=True) if not key.startswith("_")]
+        return {key: getattr(self, key) for key in python_side(self.name).DEFAULTS}
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return anywidget's bundle with the static face added as ``text/html``."""
@@ -148,7 +145,7 @@ def output_ball_controls(
 
 
 def _answer(box: Any, on_run: Callable[[float], object], figure: OutputBall) -> None:
-    """Call ``on_run`` with the figure's δ; meanwhile the button rests. An error is shown and raised."""
+    """Call ``on_run`` with the figure's δ; meanwhile the button rests. An error is shown, and raised for the log."""
     box.run.disabled = True
     box.answer.value = f"<p>running with δ = {figure.threshold:g} …</p>"
     try:

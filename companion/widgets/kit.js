@@ -258,7 +258,7 @@ const STYLE = `
 .lf-halo, .lf-dot { position: absolute; border-radius: 50%; pointer-events: none; }
 .lf-halo { inset: 0; background: var(--lf-ink); opacity: .13; }
 .lf-handle:hover .lf-halo, .lf-held .lf-halo { opacity: .2; }
-.lf-dot { inset: 13px; background: var(--lf-ink); box-shadow: 0 0 0 2px var(--lf-page); }
+.lf-dot { inset: 14px; background: var(--lf-ink); box-shadow: 0 0 0 2px var(--lf-page); }
 .lf-hidden { position: absolute; inset: 0; width: 44px; height: 44px; margin: 0; opacity: 0; pointer-events: none; }
 .lf-handle:has(:focus-visible) { outline: 2px solid var(--lf-method); outline-offset: 2px; }
 .lf-panel { display: grid; gap: 12px; min-width: 0; }
@@ -290,7 +290,8 @@ const STYLE = `
 .lf-turn path:last-child, .lf-turn[data-direction="0"] path:first-child { display: none; }
 .lf-turn[data-direction="0"] path:last-child { display: inline; stroke: var(--lf-muted); }
 .lf-turn[data-direction="-1"] path:first-child { transform: rotate(180deg); }
-.lf .lf-fact { color: var(--lf-muted); font-size: 14.5px; }
+.lf .lf-fact { display: flex; flex-wrap: wrap; gap: 0 1.1em; color: var(--lf-muted); font-size: 14.5px; }
+.lf-fact span { white-space: nowrap; }
 .lf-buttons { display: flex; flex-wrap: wrap; gap: 10px; }
 .lf .lf-button { font: inherit; font-size: 15px; line-height: 1.2; min-height: 40px; padding: 8px 14px; color: var(--lf-ink); cursor: pointer;
   background: transparent; border: 1px solid color-mix(in srgb, var(--lf-muted) 55%, transparent); border-radius: 8px; margin: 0; box-shadow: none; }

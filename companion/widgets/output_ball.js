@@ -103,7 +103,8 @@ export function sentence(now) {
 
 // ---- the picture: logits as coordinates, y upwards, the square [−VIEW, VIEW]² ----
 
-const VIEW = 5.4;
+const VIEW = 5.8;
+const ENLARGED = 7; // the arrows are drawn this many times as long as the gradient, or as much as fits
 const LEVELS = [0.03, 0.1, 0.3, 1.3, 2.5, 4, 5.5, 7, 8.5];
 const at = ([x, y]) => `${x.toFixed(4)} ${(-y).toFixed(4)}`;
 const lineThrough = (...points) => `M${points.map(at).join(" L")}`;
@@ -156,9 +157,11 @@ function picture() {
   return { image, parts };
 }
 
-function tag(x, y, { right = false, ...attributes } = {}) {
+/** A word in the picture, hung at one of its edges: sides is for example { left: 3, top: 3 }, in percent. */
+function tag(sides, attributes = {}) {
   const node = html("span", { class: "lf-tag", "aria-hidden": "true", ...attributes });
-  node.style.cssText = `${right ? "right" : "left"}: ${50 + ((right ? -x : x) * 50) / VIEW}%; top: ${50 - (50 * y) / VIEW}%`;
+  for (const [side, percent] of Object.entries(sides)) node.style[side] = `${percent}%`;
+  if ("right" in sides) node.style.textAlign = "right";
   return node;
 }
 
@@ -183,7 +186,7 @@ function drawPicture({ image, parts, tags }, { z, label, threshold, clip, compac
   setAttributes(parts.tip, { cx: now.output[0], cy: -now.output[1], visibility: now.outside ? "visible" : "hidden" });
 
   const vectors = compact ? [now.along] : [now.step, now.along];
-  const scale = enlargement(z, vectors, compact ? 10 : 7);
+  const scale = enlargement(z, vectors, compact ? 2 * ENLARGED : ENLARGED);
   const end = (vector) => z.map((value, i) => value + scale * vector[i]);
   drawArrow(parts.along, z, end(now.along));
   drawArrow(parts.across, end(now.along), compact ? end(now.along) : end(now.step));
@@ -192,11 +195,12 @@ function drawPicture({ image, parts, tags }, { z, label, threshold, clip, compac
   const names = ["loss > entropy:\nit shrinks", "loss < entropy:\nit grows"];
   tags.upper.textContent = clip ? "outside the ball:\nno pull on the length" : names[label];
   tags.lower.textContent = clip ? "" : names[1 - label];
-  tags.first.innerHTML = `z<sub>1</sub>${label === 0 ? ", the true class" : ""}`;
-  tags.second.innerHTML = `z<sub>2</sub>${label === 1 ? ", the true class" : ""}`;
+  tags.first.innerHTML = `z<sub>1</sub>${label === 0 ? "\ntrue class" : ""}`;
+  tags.second.innerHTML = `z<sub>2</sub>${label === 1 ? "\ntrue class" : ""}`;
   tags.radius.textContent = `δ = ${format(threshold, 1)}`;
-  tags.radius.style.top = `${50 + (50 * Math.min(threshold + 0.12, VIEW - 0.6)) / VIEW}%`;
+  tags.radius.style.top = `${50 + (50 * Math.min(threshold + 0.12, VIEW - 0.5)) / VIEW}%`;
   setAttributes(image, { "aria-label": describe(z, now) });
+  return scale;
 }
 
 const describe = (z, now) => `z = (${format(z[0])}, ${format(z[1])}), length ${format(now.length)}, ${sentence(now)[0]}`;
@@ -214,8 +218,8 @@ function render({ model, el }) {
 
   const { image, parts } = picture();
   const tags = {
-    upper: tag(-5.15, 5.15, { "data-strong": true }), lower: tag(5.15, -4.35, { "data-strong": true, right: true }),
-    first: tag(5.15, -0.15, { right: true }), second: tag(0.2, 5.15), radius: tag(0.15, 0, { "data-method": true }),
+    upper: tag({ left: 2.5, top: 2.5 }, { "data-strong": true }), lower: tag({ right: 2.5, bottom: 2 }, { "data-strong": true }),
+    first: tag({ right: 2.5, top: 50.8 }), second: tag({ left: 52, top: 2.5 }), radius: tag({ left: 51.5 }, { "data-method": true }),
   };
   if (compact) parts.ball.style.display = tags.radius.style.display = "none";
   const plane = html("div", { class: "lf-plane" }, image, ...Object.values(tags));
@@ -228,30 +232,31 @@ function render({ model, el }) {
   const gap = gapArrow({ label: "entropy − loss", full });
   const status = statusLine();
   const fact = html("p", { class: "lf-fact" });
+  const facts = (texts) => fact.replaceChildren(...texts.map((text) => html("span", {}, text)));
   const slider = sliderRow({ label: "threshold δ", min: 0.5, max: 5, step: 0.1, onInput: (threshold) => write({ threshold }) });
   const clip = button("Clip at δ", () => write({ clip: !model.get("clip") }), { pressed: start.clip });
   const swap = button("Swap the label", () => write({ label: 1 - model.get("label") }));
   const reset = button("Reset", () => write({ ...start, z: [...start.z] }));
   const say = html("p", { class: "lf-say" });
-  say.innerHTML = "Drag the logit vector. Its next gradient step splits into a part <b class='lf-method'>along</b> the vector, "
+  say.innerHTML = compact ? "Drag the logit vector across the dashed line and watch the arrow." : "Drag the logit vector. Its next gradient step splits into a part <b class='lf-method'>along</b> the vector, "
     + "which changes its length, and a part <b class='lf-across'>across</b> it, which changes the prediction.";
   const numbers = html("div", { class: "lf-rows" }, bars.loss.node, bars.entropy.node, ...(compact ? [] : [gap.node]));
   const panel = html("div", { class: "lf-panel" }, ...(compact
-    ? [numbers, status.node]
+    ? [say, numbers, status.node]
     : [say, numbers, status.node, fact, slider.node, html("div", { class: "lf-buttons" }, clip, swap, reset)]));
   root.append(html("div", { class: "lf-body" }, plane, panel));
 
   const draw = () => {
     const shown = read();
     const now = state(shown);
-    drawPicture({ image, parts, tags }, shown, now);
+    const scale = drawPicture({ image, parts, tags }, shown, now);
     handle.set(shown.z, describe(shown.z, now));
     bars.loss.set(now.loss);
     bars.entropy.set(now.entropy);
     gap.set(now.loss, now.entropy, now.outside);
     status.set(...sentence(now));
-    fact.textContent = `z = (${format(shown.z[0])}, ${format(shown.z[1])}) · ‖z‖ = ${format(now.length)} · `
-      + `pull on the length ${now.outside ? "0" : `(H − L)/‖z‖ = ${format(now.pull, 3, { sign: true })}`}`;
+    facts([`z = (${format(shown.z[0])}, ${format(shown.z[1])})`, `‖z‖ = ${format(now.length)}`,
+      `pull on the length ${format(now.pull, 3, { sign: true })}`, `arrows × ${format(scale, 1)}`]);
     slider.set(shown.threshold);
     setAttributes(clip, { "aria-pressed": String(shown.clip) });
   };

@@ -12,7 +12,8 @@ DEFAULTS: dict[str, Any] = {"z": [2.5, 1.2], "label": 0, "threshold": 2.0, "clip
 LIMIT = 5.0
 """Half the side of the square in which the logit vector may lie."""
 
-_VIEW = 5.4
+_COLOURS = {"ink": "#22262c", "muted": "#5b6068", "pon": "#4661ba"}  # the light theme's, for pages without tokens
+_VIEW = 5.8
 _ARROWS = 7.0  # how much longer than the gradient the arrows are drawn
 
 
@@ -76,15 +77,15 @@ def sentence(values: dict[str, Any]) -> str:
 
     Example:
         >>> print(sentence(DEFAULTS))
-        At z = (2.50, 1.20) with class 1 true, the loss 0.241 is below the entropy 0.519: the next step lengthens it.
+        At z = (2.50, 1.20) with class 1 true, the loss 0.241 is below the entropy 0.519: gradient descent lengthens z.
     """
     now = facts(values)
     gap = now["entropy"] - now["loss"]
-    case, end = "equals", "the next step leaves the length alone"
+    case, end = "equals", "gradient descent leaves the length of z alone"
     if gap > 1e-9:
-        case, end = "is below", "the next step lengthens it"
+        case, end = "is below", "gradient descent lengthens z"
     elif gap < -1e-9:
-        case, end = "is above", "the next step shortens it"
+        case, end = "is above", "gradient descent shortens z"
     if now["outside"]:
         end = f"outside the ball of radius {values['threshold']:g} the length gets no gradient"
     z = ", ".join(f"{value:.2f}" for value in values["z"])
@@ -115,6 +116,7 @@ def fallback(values: dict[str, Any]) -> str:
         _path(_line(bend, end), _stroke("muted", ".05")),
         _path(_line(z, end), _stroke("ink", ".05")),
         _path(_line(z, bend), _stroke("pon", ".09")),
+        *(_head(tail, tip, token) for tail, tip, token in [(bend, end, "muted"), (z, end, "ink"), (z, bend, "pon")]),
         f'<circle cx="{z[0]:g}" cy="{-z[1]:g}" r=".2" style="fill: var(--luc-ink, #22262c)"/>',
     ]
     for x, y, anchor, text in [
@@ -131,8 +133,7 @@ def fallback(values: dict[str, Any]) -> str:
 
 
 def _stroke(token: str, width: str, more: str = "") -> str:
-    colours = {"ink": "#22262c", "muted": "#5b6068", "pon": "#4661ba"}
-    return f"stroke: var(--luc-{token}, {colours[token]}); stroke-width: {width}; fill: none; {more}".rstrip("; ")
+    return f"stroke: var(--luc-{token}, {_COLOURS[token]}); stroke-width: {width}; fill: none; {more}".rstrip("; ")
 
 
 def _path(d: str, style: str) -> str:
@@ -141,3 +142,16 @@ def _path(d: str, style: str) -> str:
 
 def _line(start: list[float], end: list[float]) -> str:
     return f"M{start[0]:.3f} {-start[1]:.3f} L{end[0]:.3f} {-end[1]:.3f}"
+
+
+def _head(tail: list[float], tip: list[float], token: str) -> str:
+    """Return an arrow's head, smaller on a short arrow."""
+    length = math.dist(tail, tip)
+    if length < 0.02:
+        return ""
+    size = min(0.32, 0.6 * length)
+    ux, uy = (tip[0] - tail[0]) / length, (tip[1] - tail[1]) / length
+    x, y, half = tip[0] - size * ux, tip[1] - size * uy, 0.42 * size
+    corners = [tip, [x - half * uy, y + half * ux], [x + half * uy, y - half * ux]]
+    d = " L".join(f"{a:.3f} {-b:.3f}" for a, b in corners)
+    return _path(f"M{d} Z", f"fill: var(--luc-{token}, {_COLOURS[token]})")

@@ -1,0 +1,441 @@
+"""The live figure `output_ball`: its mathematics against the library's, its two faces, its scripts."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+import pytest
+import torch
+import torch.nn.functional as F
+import traitlets
+
+from companion import geometry, widgets
+from companion.methods import partial_norm
+from companion.widgets import output_ball
+
+FOLDER = Path(widgets.__file__).parent
+GRID = [-5.0, -3.5, -2.0, -0.05, 0.0, 0.7, 1.2, 2.5, 5.0]
+THRESHOLDS = [0.5, 2.0, 5.0]
+VECTORS = [list(pair) for pair in itertools.product(GRID, GRID)] + [
+    [1.0, 0.9, -1.0],
+    [3.0, -2.0, 0.5, 0.0],
+    [400.0, -400.0],
+]
+TOLERANCE = {"rtol": 1e-9, "atol": 1e-9}
+
+
+def find_node() -> str:
+    """Return Playwright's Node, else the system's; none is a failure in CI and a skip with its reason elsewhere."""
+    try:
+        import playwright
+    except ModuleNotFoundError:
+        bundled = None
+    else:
+        bundled = Path(playwright.__file__).parent / "driver" / ("node.exe" if sys.platform == "win32" else "node")
+    found = str(bundled) if bundled is not None and bundled.exists() else shutil.which("node")
+    if found is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(
+            "no Node: neither in the playwright package nor on the PATH"
+        )
+    return found
+
+
+def run_node(code: str, given: object) -> Any:
+    """Run the figure's module followed by `code`, which reads `given` and ends in `answer`; return the answer."""
+    program = f"{widgets.module_source('output_ball')}\nconst given = {json.dumps(given)};\n{code}\n"
+    program += "process.stdout.write(JSON.stringify(answer));\n"
+    done = subprocess.run(
+        [find_node(), "--input-type=module", "-"],
+        input=program,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[dict[str, Any]]:
+    """All vectors with every label and threshold."""
+    return [
+        {"z": z, "label": label, "threshold": threshold}
+        for z in VECTORS
+        for label in range(len(z))
+        for threshold in THRESHOLDS
+    ]
+
+
+@pytest.fixture(scope="module")
+def drawn(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the figure's exported functions say of every case."""
+    return run_node(
+        """
+        const answer = given.map(({ z, label, threshold }) => ({
+          softmax: softmax(z), logSumExp: logSumExp(z), loss: loss(z, label), entropy: entropy(z), length: length(z),
+          gradient: gradient(z, label), split: splitRadial(z, gradient(z, label)), normed: partialNorm(z, threshold),
+          clipped: clippedGradient(z, label, threshold), pull: lengthPull(z, label),
+        }));""",
+        cases,
+    )
+
+
+def leaf(z: list[float]) -> torch.Tensor:
+    return torch.tensor(z, dtype=torch.float64, requires_grad=True)
+
+
+def close(actual: Any, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(torch.tensor(actual, dtype=torch.float64), expected.detach(), **TOLERANCE)
+
+
+def test_loss_entropy_length_and_gradient_are_the_library_s(cases, drawn):
+    for case, shown in zip(cases, drawn, strict=True):
+        z, target = leaf(case["z"]), torch.tensor(case["label"])
+        loss = F.cross_entropy(z, target)
+        (gradient,) = torch.autograd.grad(loss, z)
+        radial, tangential = geometry.split_radial(z.detach(), gradient)
+        close(shown["softmax"], z.softmax(0))
+        close(shown["logSumExp"], z.logsumexp(0))
+        close(shown["loss"], loss)
+        close(shown["entropy"], geometry.entropy(z.softmax(0), dim=0))
+        close(shown["length"], geometry.output_length(z, dim=0))
+        close(shown["gradient"], gradient)
+        close(shown["split"]["along"], radial)
+        close(shown["split"]["across"], tangential)
+
+
+def test_partial_norm_and_the_gradient_through_it_are_the_library_s(cases, drawn):
+    for case, shown in zip(cases, drawn, strict=True):
+        z = leaf(case["z"])
+        normed = partial_norm(z, case["threshold"])
+        (gradient,) = torch.autograd.grad(F.cross_entropy(normed, torch.tensor(case["label"])), z)
+        close(shown["normed"], normed)
+        close(shown["clipped"], gradient)
+
+
+def test_pull_on_the_length_is_minus_the_derivative_along_the_ray(cases, drawn):
+    for case, shown in zip(cases, drawn, strict=True):
+        z = torch.tensor(case["z"], dtype=torch.float64)
+        size = z.norm()
+        if size == 0:
+            assert shown["pull"] == 0
+            continue
+        r = size.clone().requires_grad_()
+        F.cross_entropy(r * z / size, torch.tensor(case["label"])).backward()
+        close(shown["pull"], -r.grad)
+
+
+def test_loss_equals_entropy_on_the_boundary_and_nowhere_else_on_the_grid(cases, drawn):
+    ends = run_node("const answer = boundary(5);", None)
+    for weight in torch.linspace(0, 1, 11, dtype=torch.float64):
+        z = (1 - weight) * torch.tensor(ends[0], dtype=torch.float64) + weight * torch.tensor(
+            ends[1], dtype=torch.float64
+        )
+        for label in (0, 1):
+            close(float(F.cross_entropy(z, torch.tensor(label))), geometry.entropy(z.softmax(0), dim=0))
+    for case, shown in zip(cases, drawn, strict=True):
+        if len(case["z"]) == 2:
+            lead = case["z"][case["label"]] - case["z"][1 - case["label"]]
+            gap = shown["entropy"] - shown["loss"]
+            assert (gap > 1e-12) == (lead > 0) or abs(lead) > 100, case
+            assert (gap < -1e-12) == (lead < 0), case
+
+
+def test_level_lines_have_the_loss_they_are_named_for():
+    levels = [0.03, 0.5, 1.3, 8.5]
+    margins = run_node("const answer = given.map(marginOfLoss);", levels)
+    z = torch.tensor([[margin, 0.0] for margin in margins], dtype=torch.float64)
+    close(levels, F.cross_entropy(z, torch.zeros(len(levels), dtype=torch.long), reduction="none"))
+
+
+@pytest.mark.parametrize(
+    ("state", "words", "direction"),
+    [
+        ({}, "loss < entropy: the vector grows", 1),
+        ({"label": 1}, "loss > entropy: the vector shrinks", -1),
+        ({"z": [1.5, 1.5]}, "loss = entropy: the length rests", 0),
+        ({"z": [0, 0]}, "at the origin: no length yet, so the whole step is across", 0),
+        ({"clip": True}, "outside the ball: the length gets no gradient", 0),
+        ({"clip": True, "threshold": 3.0}, "loss < entropy: the vector grows", 1),
+        ({"clip": True, "z": [-3.5, 3.5]}, "wrong by a mile, and no gradient at all", 0),
+        ({"clip": True, "z": [3.5, -3.5]}, "straight at the label, outside the ball: nothing left to learn", 0),
+        ({"clip": True, "z": [3.0, 3.0]}, "outside the ball: the length gets no gradient", 0),
+    ],
+)
+def test_the_sentence_says_what_is_the_case(state, words, direction):
+    assert run_node("const answer = sentence(state({ ...defaults, ...given }));", state) == [words, direction]
+
+
+def test_the_state_is_what_the_page_says_of_the_paper_s_first_figure():
+    """(2.5, 1.2): with class 1 true the loss is .241 and the pull is outward; the printed 1.54 belongs to class 2."""
+    shown = run_node("const answer = [0, 1].map((label) => state({ ...defaults, label }));", None)
+    assert [round(now["loss"], 4) for now in shown] == [0.2410, 1.5410]
+    assert [round(now["pull"], 4) for now in shown] == [0.1004, -0.3684]
+
+
+# ---- one figure, two faces ----
+
+
+class Places(HTMLParser):
+    """Collect the places of figures: their attributes, and how many tags stay open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.models: list[dict[str, str]] = []
+        self.words, self.pictures, self.depth = [], [], 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.depth += 1
+        if "data-widget" in given:
+            self.models.append(given)
+        if tag == "svg":
+            self.pictures.append(given)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Elements that close themselves leave the depth alone."""
+
+    def handle_endtag(self, tag: str) -> None:
+        self.depth -= 1
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def parse(html: str) -> Places:
+    places = Places()
+    places.feed(html)
+    places.close()
+    return places
+
+
+def test_defaults_of_script_page_and_notebook_agree():
+    defaults = run_node("const answer = defaults;", None)
+    assert defaults == output_ball.DEFAULTS
+    assert widgets.OutputBall().values() == output_ball.DEFAULTS
+    assert run_node("const answer = LIMIT;", None) == output_ball.LIMIT
+
+
+@pytest.mark.parametrize(
+    "model", [{}, {"z": (-1.25, 4.0), "label": 1}, {"clip": True, "threshold": 0.75, "compact": True}]
+)
+def test_the_static_face_carries_the_values_and_a_described_picture(model):
+    html = widgets.static_html("output_ball", **model)
+    places = parse(html)
+    assert json.loads(places.models[0]["data-model"]) == {**output_ball.DEFAULTS, **json.loads(json.dumps(model))}
+    assert places.depth == 0
+    assert "\n" not in html, "a line break would end the block in Markdown"
+    sentence = output_ball.sentence(output_ball.checked({**output_ball.DEFAULTS, **model}))
+    assert places.pictures[0]["role"] == "img"
+    assert places.pictures[0]["aria-label"] == sentence == places.words[-1]
+
+
+def test_the_static_face_escapes_what_could_end_an_attribute(monkeypatch):
+    nasty = "\"'><script>&"
+    monkeypatch.setattr(output_ball, "checked", lambda values: {**values, "note": nasty})
+    html = widgets.static_html("output_ball")
+    assert json.loads(parse(html).models[0]["data-model"])["note"] == nasty
+    assert "<script>" not in html
+
+
+@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("z", [[2.5, 1.2], [-5.0, 5.0], [0.0, 0.0], [1.0, 1.0], [-1.0, -0.3]])
+def test_the_fallback_s_numbers_are_the_library_s(z, label, clip):
+    facts = output_ball.facts({**output_ball.DEFAULTS, "z": z, "label": label, "clip": clip})
+    logits = leaf(z)
+    output = partial_norm(logits, 2.0) if clip else logits
+    loss = F.cross_entropy(output, torch.tensor(label))
+    (gradient,) = torch.autograd.grad(loss, logits)
+    radial, _ = geometry.split_radial(logits.detach(), gradient)
+    close(facts["loss"], loss)
+    close(facts["entropy"], geometry.entropy(output.softmax(0), dim=0))
+    close(facts["step"], -gradient)
+    close(facts["along"], -radial)
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "words"),
+    [
+        ({"z": [6, 0]}, ValueError, "z must be two numbers"),
+        ({"z": [1, 2, 3]}, ValueError, "z must be two numbers"),
+        ({"z": [float("nan"), 0]}, ValueError, "z must be two numbers"),
+        ({"label": 2}, ValueError, "label must be 0 or 1"),
+        ({"threshold": 0}, ValueError, "threshold must be > 0"),
+        ({"threshold": float("inf")}, ValueError, "threshold must be > 0"),
+        ({"delta": 1}, TypeError, "no value 'delta'"),
+    ],
+)
+def test_a_wrong_value_is_named(model, error, words):
+    with pytest.raises(error, match=re.escape(words)):
+        widgets.static_html("output_ball", **model)
+    if error is ValueError:
+        with pytest.raises(traitlets.TraitError):
+            widgets.OutputBall(**model)
+
+
+def test_an_unknown_figure_is_named():
+    for function in (widgets.static_html, widgets.module_source):
+        with pytest.raises(ValueError, match=r"no live figure 'nothing'; there are: .*output_ball"):
+            function("nothing")
+
+
+def test_the_notebook_class_shows_both_faces():
+    figure = widgets.OutputBall(z=(1.0, -2.0), clip=True)
+    data, _ = figure._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    figure.threshold = 3.25
+    model = json.loads(parse(figure._repr_mimebundle_()[0]["text/html"]).models[0]["data-model"])
+    assert model == {"z": [1.0, -2.0], "label": 0, "threshold": 3.25, "clip": True, "compact": False}
+
+
+def test_only_the_figure_s_values_are_synchronised_under_its_names():
+    figure = widgets.OutputBall()
+    own = {name for name in figure.keys if not name.startswith("_")} - set(ipywidgets.DOMWidget().keys)
+    assert own == set(output_ball.DEFAULTS)
+    assert figure._esm == widgets.module_source("output_ball")
+    assert "--luc-pon" in figure._css
+
+
+# ---- in a notebook: links ----
+
+
+def test_traits_link_both_ways():
+    figure, slider = widgets.OutputBall(), ipywidgets.FloatSlider(min=0.5, max=5.0, step=0.1)
+    ipywidgets.link((figure, "threshold"), (slider, "value"))
+    assert slider.value == 2.0
+    slider.value = 3.1
+    assert figure.threshold == 3.1
+    figure.threshold = 1.4
+    assert slider.value == 1.4
+
+
+def test_controls_follow_the_figure_and_lead_it():
+    figure = widgets.OutputBall()
+    controls = widgets.output_ball_controls(figure)
+    controls.first.value, controls.second.value = -1.5, 0.25
+    assert figure.z == [-1.5, 0.25]
+    figure.z = [3.0, -4.0]
+    assert (controls.first.value, controls.second.value) == (3.0, -4.0)
+    controls.clip.value, controls.label.value, controls.threshold.value = True, 1, 4.5
+    assert (figure.clip, figure.label, figure.threshold) == (True, 1, 4.5)
+    figure.clip, figure.label, figure.threshold = False, 0, 0.7
+    assert (controls.clip.value, controls.label.value, controls.threshold.value) == (False, 0, 0.7)
+
+
+def test_the_run_button_trains_with_the_figure_s_threshold():
+    figure, seen = widgets.OutputBall(), []
+    controls = widgets.output_ball_controls(figure, on_run=lambda threshold: seen.append(threshold) or "loss < 0.1")
+    figure.threshold = 3.5
+    controls.run.click()
+    assert seen == [3.5]
+    assert "loss &lt; 0.1" in controls.answer.value
+    assert not controls.run.disabled
+
+
+def test_a_run_that_fails_says_so_and_frees_the_button(caplog):
+    def fails(_: float) -> None:
+        raise ValueError("no data")
+
+    controls = widgets.output_ball_controls(widgets.OutputBall(), on_run=fails)
+    controls.run.click()  # ipywidgets writes what a callback raises to its log
+    assert "ValueError: no data" in controls.answer.value
+    assert "no data" in caplog.text
+    assert not controls.run.disabled
+
+
+def test_controls_leave_a_sentence_where_no_widgets_run():
+    data = widgets.output_ball_controls(widgets.OutputBall())._repr_mimebundle_()[0]
+    assert "running notebook" in data["text/html"]
+    assert "application/vnd.jupyter.widget-view+json" in data
+
+
+def test_the_chosen_threshold_has_a_default_where_there_is_no_figure():
+    assert widgets.chosen_threshold(widgets.OutputBall(threshold=3.5)) == 3.5
+    assert widgets.chosen_threshold(None, default=10.0) == 10.0
+
+
+# ---- the scripts ----
+
+
+def test_the_bundle_is_one_classic_script_without_module_syntax_or_address(tmp_path):
+    script = widgets.bundle()
+    assert not re.search(r"^\s*(import|export)\b", script, re.MULTILINE)
+    assert not re.search(r"\bimport\s*\(|import\.meta", script)
+    assert not re.search(r"https?:|//[a-z0-9.-]+\.[a-z]{2,}/|\burl\(", script)
+    assert "eval(" not in script
+    for name in widgets.figures():
+        assert f"figures.{name} = " in script
+    file = tmp_path / "bundle.cjs"
+    file.write_text(script, encoding="utf-8")
+    subprocess.run([find_node(), "--check", str(file)], check=True, capture_output=True)
+
+
+def test_module_syntax_that_the_bundle_cannot_carry_is_refused(monkeypatch):
+    read = widgets._read
+    monkeypatch.setattr(widgets, "_read", lambda file: read(file) + '\nimport { a } from "./other.js";\n')
+    with pytest.raises(RuntimeError, match="module syntax"):
+        widgets.bundle()
+
+
+@pytest.mark.parametrize("name", widgets.figures())
+def test_a_figure_is_short_and_asks_for_nothing_from_outside(name):
+    source = (FOLDER / f"{name}.js").read_text(encoding="utf-8")
+    assert source.count("\n") < 300
+    assert not re.search(r"fetch\(|XMLHttpRequest|WebSocket|https?:", source)
+
+
+def test_every_colour_is_a_token_with_the_light_value_behind_it():
+    css = widgets.tokens_css()
+    light = dict(re.findall(r"(--luc-[a-z]+):\s*(#[0-9a-f]{6});", css.split("}")[0]))
+    assert len(light) >= 10
+    sources = {
+        file.name: file.read_text(encoding="utf-8") for file in FOLDER.iterdir() if file.suffix in (".js", ".py")
+    }
+    text = "\n".join([*sources.values(), widgets.static_html("output_ball")])
+    used = re.findall(r"var\((--luc-[a-z]+), (#[0-9a-f]{6})\)", text)
+    assert {name for name, _ in used} >= {
+        "--luc-pon",
+        "--luc-ink",
+        "--luc-muted",
+        "--luc-page",
+        "--luc-card",
+        "--luc-rule",
+    }
+    for name, value in used:
+        assert light[name] == value, f"{name} falls back to {value}"
+    scripts = "\n".join(text for file, text in sources.items() if file.endswith(".js"))
+    loose = re.sub(r"var\(--luc-[a-z]+, #[0-9a-f]{6}\)|#000 80%", "", scripts)
+    assert not re.search(r"#[0-9a-fA-F]{3,8}\b|\brgba?\(|\bhsla?\(", loose), "a colour that is no token"
+
+
+def test_bundle_and_static_face_need_no_widget_library():
+    code = (
+        "import sys, companion.widgets as w; w.bundle(); w.static_html('output_ball'); "
+        "print([m for m in ('anywidget', 'ipywidgets', 'traitlets', 'torchvision', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_without_the_extra_the_notebook_class_names_it():
+    code = (
+        "import sys; sys.modules['anywidget'] = None\n"
+        "import companion.widgets as w\n"
+        "try: w.OutputBall\n"
+        "except ImportError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "widgets" in done.stdout
+    assert "anywidget" in done.stdout
