@@ -12,16 +12,16 @@ help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 book: environment  ## build the book and say where it lies
-	@$(RUN) book/tools/build.py
+	@$(RUN) -m book.tools.build
 
 test: environment  ## run every check that CI runs
-	@$(RUN) book/tools/check.py
+	@$(RUN) -m book.tools.check
 
 test-long: environment  ## the same with the long forms of the tests
-	@$(RUN) book/tools/check.py --long
+	@$(RUN) -m book.tools.check --long
 
 notebooks: environment  ## write plain-Markdown copies of the notebooks for Colab to _build/colab
-	@$(RUN) book/tools/portable.py
+	@$(RUN) -m book.tools.portable
 
 lab: environment  ## open the notebooks in JupyterLab
 	@$(RUN) -m jupyterlab notebooks

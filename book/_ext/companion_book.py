@@ -1,0 +1,69 @@
+"""What this book changes in the pages that Jupyter Book makes.
+
+- Thebe's scripts are dropped: nothing here uses them and they name another origin.
+- The Colab button opens the branch `colab`, which holds the notebooks in plain Markdown.
+- Docstrings, written to be read in an editor, are made safe for reStructuredText.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sphinx.application import Sphinx
+
+COLAB_BRANCH = "colab"
+
+
+def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
+    """Take Thebe's scripts and style out of a page's lists."""
+    for kind in ("script_files", "css_files"):
+        context[kind] = [
+            file
+            for file in context.get(kind, ())
+            if "thebe" not in f"{file} {getattr(file, 'filename', '')} {getattr(file, 'attributes', '')}".lower()
+        ]
+
+
+def point_colab_at_its_branch(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Let every Colab link of the header name the branch with the plain copies."""
+    branch = app.config.html_theme_options.get("repository_branch", "main")
+
+    def visit(buttons: list[dict[str, Any]]) -> None:
+        for button in buttons:
+            if "colab.research" in str(button.get("url", "")):
+                button["url"] = button["url"].replace(f"/blob/{branch}/", f"/blob/{COLAB_BRANCH}/")
+            visit(button.get("buttons", []))
+
+    visit(context.get("header_buttons", []))
+
+
+def quiet_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Turn a docstring's single backticks into code and escape marks that reStructuredText would take for its own."""
+    inside_example = False
+    for number, line in enumerate(lines):
+        inside_example = line.lstrip().startswith(">>>") or (inside_example and bool(line.strip()))
+        if not inside_example:
+            lines[number] = _quiet_line(line)
+
+
+def _quiet_line(line: str) -> str:
+    bullet = re.match(r"\s*[*] ", line)
+    head, rest = (line[: bullet.end()], line[bullet.end() :]) if bullet else ("", line)
+    parts = re.split(r"(``.+?``|:[a-z:]+:`[^`]+`|`[^`]+`_*|(?<!\w)[*]{1,2}[^\s*](?:[^*]*[^\s*])?[*]{1,2}(?!\w))", rest)
+    for index, part in enumerate(parts):
+        if re.fullmatch(r"`[^`]+`", part):
+            parts[index] = f"`{part}`"
+        elif index % 2 == 0:
+            parts[index] = re.sub(r"(?<!\\)([*|])|(?<=\w)(_)(?!\w)", r"\\\1\2", part)
+    return head + "".join(parts)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect the three changes."""
+    app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("html-page-context", point_colab_at_its_branch, priority=900)
+    app.connect("autodoc-process-docstring", quiet_docstring, priority=400)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

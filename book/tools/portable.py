@@ -1,0 +1,530 @@
+"""Write plain-Markdown copies of the notebooks, which read well where MyST is not rendered (Colab, Jupyter, GitHub).
+
+    make notebooks                                                          to _build/colab, the content of the branch `colab`
+    python -m book.tools.portable --without-solutions --to handout          for a class
+
+A theorem becomes a bold heading with the number it has in the book, a citation a link with author and year, a solution
+folds in `<details>`, a reference becomes the text that the book shows. A directive or role that is not known here is an
+error, never passed on silently.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import posixpath
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = ROOT / "_build" / "colab"
+
+FENCE = re.compile(r"^(?P<indent> {0,3})(?P<fence>`{3,}|~{3,}|:{3,})(?P<info>.*)$")
+DIRECTIVE = re.compile(r"^\{(?P<name>[\w:+-]+)\}\s*(?P<argument>.*)$")
+OPTION = re.compile(r"^:(?P<key>[\w-]+):\s*(?P<value>.*)$")
+LABEL = re.compile(r"^\((?P<label>[^\s()]+)\)=\s*$")
+DISPLAY = re.compile(r"\$\$(?P<body>.+?)\$\$[ \t]*\((?P<label>[\w:.-]+)\)", flags=re.DOTALL)
+ROLE = re.compile(r"\{(?P<name>[a-z][\w:+-]*)\}`(?P<content>[^`]+)`")
+TITLED = re.compile(r"^(?P<text>.*?)\s*<(?P<target>[^<>]+)>$", flags=re.DOTALL)
+LINK = re.compile(r"(?<!!)\[(?P<text>[^\[\]]*)\]\((?P<target>[^()\s]+)\)")
+CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", flags=re.DOTALL)
+HEADING = re.compile(r"^#{1,6}\s+(?P<text>.+?)\s*#*$")
+LEFTOVER = re.compile(r"\{[a-zA-Z][\w:+-]*\}`|^ {0,3}(?:`{3,}|~{3,}|:{3,})\{|^ {0,3}:{3,}\s*$|^\([\w:.-]+\)=\s*$", re.MULTILINE)
+
+STATEMENTS = ("algorithm", "assumption", "axiom", "conjecture", "corollary", "criterion", "definition", "example")
+STATEMENTS += ("lemma", "observation", "property", "proposition", "remark", "theorem")
+ASIDES = ("admonition", "note", "tip", "hint", "important", "seealso", "attention", "caution", "warning", "danger", "margin")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a label stands and what the book shows for it, such as `Theorem 1.2` or `(1.3)`."""
+
+    text: str
+    page: str
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """A directive: its name, argument, options and body."""
+
+    name: str
+    argument: str
+    options: dict[str, str]
+    body: str
+
+
+@dataclass
+class Book:
+    """What a copy must know of the whole book: address, pages, labels with their numbers, literature."""
+
+    address: str
+    repository: str
+    titles: dict[str, str] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
+    literature: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+
+    def url(self, page: str, anchor: str = "") -> str:
+        """Return the address of a page of the published book."""
+        return f"{self.address}{quote(page)}.html" + (f"#{anchor}" if anchor else "")
+
+
+def title_of(notebook: dict[str, Any]) -> str:
+    """Return the first heading of a parsed notebook."""
+    return first_heading("\n".join(_source(cell) for cell in notebook["cells"] if cell["cell_type"] == "markdown"))
+
+
+def first_heading(markdown: str) -> str:
+    """Return the text of the first heading; a page without one is an error."""
+    for line in markdown.splitlines():
+        if found := HEADING.match(line):
+            return found["text"]
+    raise ValueError("a page without a heading")
+
+
+def _source(cell: dict[str, Any]) -> str:
+    source = cell["source"]
+    return source if isinstance(source, str) else "".join(source)
+
+
+def pieces(markdown: str) -> Iterator[str | Block | tuple[str]]:
+    """Split Markdown into what a copy treats differently.
+
+    Args:
+        markdown: one cell or one directive's body.
+
+    Yields:
+        Running text as `str`, a directive as `Block`, a code block as a tuple with its lines joined.
+
+    """
+    lines, text, at = markdown.split("\n"), [], 0
+    while at < len(lines):
+        opening = FENCE.match(lines[at])
+        if opening is None:
+            text.append(lines[at])
+            at += 1
+            continue
+        if text:
+            yield "\n".join(text)
+            text = []
+        end = _closing(lines, at, opening["fence"])
+        directive = DIRECTIVE.match(opening["info"].strip())
+        if directive is None:
+            yield ("\n".join(lines[at : end + 1]),)
+        else:
+            yield _block(directive, lines[at + 1 : end])
+        at = end + 1
+    if text:
+        yield "\n".join(text)
+
+
+def _closing(lines: list[str], start: int, fence: str) -> int:
+    for at in range(start + 1, len(lines)):
+        line = lines[at].strip()
+        if line and set(line) == {fence[0]} and len(line) >= len(fence):
+            return at
+    raise ValueError(f"{lines[start]!r} is never closed")
+
+
+def _block(directive: re.Match[str], lines: list[str]) -> Block:
+    options = {}
+    while lines and (option := OPTION.match(lines[0].strip())):
+        options[option["key"]] = option["value"].strip()
+        lines = lines[1:]
+    return Block(directive["name"], directive["argument"].strip(), options, "\n".join(lines).strip("\n"))
+
+
+def read_book(root: Path = ROOT) -> Book:
+    """Read titles, labels with their numbers and the bibliography from the sources, in the order of the contents."""
+    import yaml
+
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    book = Book(address=config["html"]["baseurl"].rstrip("/") + "/", repository=config["repository"]["url"].rstrip("/"))
+    counters: dict[tuple[str, str], int] = {}
+    chapter = 0
+    for page, numbered in pages(contents):
+        chapter += numbered
+        scan(book, page, page_markdown(root, page), str(chapter) if numbered else "", counters)
+    book.literature = read_literature(root / config["bibtex_bibfiles"][0])
+    return book
+
+
+def pages(contents: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Yield each page of `_toc.yml` with whether it is a numbered chapter."""
+    yield contents["root"], False
+    for part in contents.get("parts", ()):
+        for entry in part["chapters"]:
+            yield entry["file"], bool(part.get("numbered"))
+            for section in entry.get("sections", ()):
+                yield section["file"], False
+
+
+def page_markdown(root: Path, page: str) -> str:
+    """Return the Markdown of a page, of a notebook the Markdown cells."""
+    notebook = root / f"{page}.ipynb"
+    if notebook.is_file():
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        return "\n\n".join(_source(cell) for cell in cells if cell["cell_type"] == "markdown")
+    return (root / f"{page}.md").read_text(encoding="utf-8")
+
+
+def scan(book: Book, page: str, markdown: str, chapter: str, counters: dict[tuple[str, str], int]) -> None:
+    """Enter a page's title and labels into the book, numbered as Sphinx numbers them: by kind, within the chapter."""
+    book.titles[page] = first_heading(markdown)
+
+    def number(kind: str) -> str:
+        counters[kind, chapter] = counters.get((kind, chapter), 0) + 1
+        return f"{chapter}.{counters[kind, chapter]}" if chapter else str(counters[kind, chapter])
+
+    def enter(label: str | None, text: str, anchor: str) -> None:
+        if label:
+            book.places[label] = Place(text, page, anchor)
+
+    def visit(text: str) -> None:
+        for piece in pieces(text):
+            if isinstance(piece, str):
+                visit_text(piece)
+            elif isinstance(piece, Block):
+                visit_block(piece)
+
+    def visit_text(text: str) -> None:
+        for found in DISPLAY.finditer(text):
+            enter(found["label"], f"({number('equation')})", f"equation-{found['label']}")
+        lines = text.split("\n")
+        for at, line in enumerate(lines):
+            if label := LABEL.match(line):
+                heading = next((HEADING.match(after) for after in lines[at + 1 :] if after.strip()), None)
+                enter(label["label"], heading["text"] if heading else book.titles[page], label["label"])
+
+    def visit_block(block: Block) -> None:
+        kind = block.name.removeprefix("prf:")
+        label = block.options.get("label") or block.options.get("name")
+        if block.name == "math" and label:
+            enter(label, f"({number('equation')})", f"equation-{label}")
+        elif block.name.startswith("prf:") and kind in STATEMENTS:
+            enter(label, f"{kind.capitalize()} {number(kind)}" if "nonumber" not in block.options else kind, label or "")
+        elif block.name in ("exercise", "exercise-start"):
+            enter(label, f"Exercise {number('exercise')}" if "nonumber" not in block.options else "Exercise", label or "")
+        elif block.name in ("solution", "solution-start"):
+            enter(label, f"Solution to {_exercise(book, block.argument)}", label or "")
+        elif block.name == "figure" and label:
+            enter(label, f"Fig. {number('figure')}", label)
+        if block.name != "math":
+            visit(block.body)
+
+    visit(markdown)
+
+
+def _exercise(book: Book, label: str) -> str:
+    return book.places[label].text if label in book.places else "the exercise"
+
+
+def read_literature(path: Path) -> dict[str, tuple[str, str, str]]:
+    """Return key → (authors, year, address) from a BibTeX file."""
+    from pybtex.database import parse_file
+
+    entries = {}
+    for key, entry in parse_file(str(path)).entries.items():
+        people = [" ".join(person.prelast_names + person.last_names) for person in entry.persons.get("author", [])]
+        if not people:
+            people = [entry.fields.get("organization") or entry.fields.get("title", key)]
+        authors = {1: people[0], 2: " and ".join(people[:2])}.get(len(people), f"{people[0]} et al.")
+        entries[key] = (re.sub(r"[{}]", "", authors), entry.fields.get("year", "n.d."), _address(entry.fields))
+    return entries
+
+
+def _address(fields: Any) -> str:
+    if "url" in fields:
+        return fields["url"].replace("\\", "")
+    if "doi" in fields:
+        return f"https://doi.org/{fields['doi']}"
+    if "eprint" in fields:
+        return f"https://arxiv.org/abs/{fields['eprint']}"
+    return ""
+
+
+class Converter:
+    """Turns the MyST Markdown of one page into plain Markdown.
+
+    Args:
+        book: the whole book.
+        page: the page's name without ending, such as `notebooks/01_partial_output_norm`.
+        solutions: whether solutions are kept.
+
+    """
+
+    def __init__(self, book: Book, page: str, *, solutions: bool = True) -> None:
+        self.book, self.page, self.solutions = book, page, solutions
+
+    def markdown(self, text: str) -> str:
+        """Convert a cell or a directive's body.
+
+        Raises:
+            ValueError: a directive, role, label or citation key is not known.
+
+        """
+        out = []
+        for piece in pieces(text):
+            if isinstance(piece, Block):
+                out.append(self.block(piece))
+            elif isinstance(piece, tuple):
+                out.append(piece[0])
+            else:
+                out.append(self.text(piece))
+        return re.sub(r"\n{3,}", "\n\n", "\n".join(out)).strip("\n")
+
+    def text(self, text: str) -> str:
+        """Convert running text: labels, numbered equations, roles, links, attributes, coloured symbols."""
+        text = "\n".join(line for line in text.split("\n") if not LABEL.match(line))
+        text = DISPLAY.sub(lambda found: self.equation(found["body"], found["label"]), text)
+        text = uncolour(text)
+        text = ROLE.sub(lambda found: self.role(found["name"], found["content"]), text)
+        return self._outside_code(text, lambda part: _plain_attributes(LINK.sub(self._link, part)))
+
+    @staticmethod
+    def _outside_code(text: str, change: Callable[[str], str]) -> str:
+        out, at = [], 0
+        for found in CODE_SPAN.finditer(text):
+            out += [change(text[at : found.start()]), found.group()]
+            at = found.end()
+        return "".join([*out, change(text[at:])])
+
+    def equation(self, body: str, label: str | None) -> str:
+        """Return a display equation, with the number it has in the book."""
+        tag = rf" \tag{{{self.place(label).text.strip('()')}}}" if label else ""
+        return f"$$\n{uncolour(body).strip()}{tag}\n$$"
+
+    def place(self, label: str) -> Place:
+        """Return where a label stands."""
+        if label not in self.book.places:
+            raise ValueError(f"{self.page}: no label {label!r} in the book")
+        return self.book.places[label]
+
+    def reference(self, label: str, text: str = "") -> str:
+        """Return the text of a reference, as a link when it leads to another page."""
+        place = self.place(label)
+        shown = text.replace("%s", place.text.rsplit(" ", 1)[-1]) if text else place.text
+        return shown if place.page == self.page else f"[{shown}]({self.book.url(place.page, place.anchor)})"
+
+    def page_link(self, target: str, text: str = "") -> str:
+        """Return a link to another page of the published book."""
+        page, _, anchor = target.partition("#")
+        page = page.removesuffix(".md").removesuffix(".ipynb")
+        name = page.lstrip("/") if page.startswith("/") else posixpath.join(posixpath.dirname(self.page), page)
+        name = posixpath.normpath(name)
+        if name not in self.book.titles:
+            raise ValueError(f"{self.page}: no page {target!r} in the book")
+        return f"[{text or self.book.titles[name]}]({self.book.url(name, anchor)})"
+
+    def role(self, name: str, content: str) -> str:
+        """Return what a role shows."""
+        titled = TITLED.match(content)
+        text, target = (titled["text"], titled["target"]) if titled else ("", content)
+        if name.startswith("cite"):
+            return self.citation(name, content)
+        if name in ("eq", "ref", "numref", "prf:ref"):
+            return self.reference(target, text)
+        if name == "doc":
+            return self.page_link(target, text)
+        if name == "math":
+            return f"${content}$"
+        if name in ("term", "abbr"):
+            return text or target
+        if name in ("code", "kbd", "file", "guilabel"):
+            return f"`{content}`"
+        if name.startswith("py:"):
+            return f"`{text or (target.lstrip('~').split('.')[-1] if target.startswith('~') else target)}`"
+        raise ValueError(f"{self.page}: the role {name!r} has no plain form; see book/tools/portable.py")
+
+    def citation(self, name: str, keys: str) -> str:
+        """Return one or more works as author-year links: in parentheses, or as part of the sentence (`cite:t`)."""
+        links = []
+        textual = name in ("cite:t", "cite:ts", "cite:ct")
+        for key in (key.strip() for key in keys.split(",")):
+            if key not in self.book.literature:
+                raise ValueError(f"{self.page}: no work {key!r} in the bibliography")
+            authors, year, address = self.book.literature[key]
+            shown = f"{authors} ({year})" if textual else f"{authors}, {year}"
+            links.append(f"[{shown}]({address or self.book.url('book/references')})")
+        return " and ".join(links) if textual else f"({'; '.join(links)})"
+
+    def _link(self, found: re.Match[str]) -> str:
+        text, target = found["text"], found["target"]
+        if re.match(r"[a-z]+:", target):
+            return found.group()
+        if target.startswith("#"):
+            label = target.removeprefix("#")
+            return self.reference(label, text) if label in self.book.places else text
+        if re.search(r"\.(md|ipynb)(#|$)", target):
+            return self.page_link(target, text)
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(self.page), target)).lstrip("/")
+        return f"[{text}]({self.book.repository}/blob/main/{quote(path)})"
+
+    def block(self, block: Block) -> str:
+        """Return the plain form of a directive."""
+        kind = block.name.removeprefix("prf:")
+        body = "" if block.name == "math" else self.markdown(block.body)
+        label = block.options.get("label") or block.options.get("name")
+        title = f" ({self.text(block.argument)})" if block.argument else ""
+        if block.name == "math":
+            return "\n" + self.equation(f"{block.argument}\n{block.body}", label) + "\n"
+        if block.name == "prf:proof":
+            return f"\n*Proof.* {body} ∎\n"
+        if block.name.startswith("prf:") and kind in STATEMENTS:
+            shown = self.place(label).text if label else kind.capitalize()
+            return f"\n**{shown}{title}.**\n\n{body}\n"
+        if block.name in ("exercise", "exercise-start"):
+            shown = self.place(label).text if label else "Exercise"
+            return f"\n**{shown}{title}.**\n\n{body}\n"
+        if block.name in ("solution", "solution-start"):
+            return self.solution(block, body)
+        if block.name in ("solution-end", "exercise-end"):
+            return ""
+        if block.name == "dropdown":
+            return f"\n<details>\n<summary>{block.argument}</summary>\n\n{body}\n\n</details>\n"
+        if block.name in ASIDES:
+            heading = self.text(block.argument) if block.name == "admonition" else block.name.capitalize()
+            quoted = "\n".join(f"> {line}".rstrip() for line in body.split("\n"))
+            return f"\n> **{heading}**\n>\n{quoted}\n"
+        if block.name in ("figure", "image"):
+            return self.picture(block, body)
+        raise ValueError(f"{self.page}: the directive {block.name!r} has no plain form; see book/tools/portable.py")
+
+    def solution(self, block: Block, body: str) -> str:
+        """Return a folded solution; one that spans cells is only headed, since `<details>` cannot hold a code cell."""
+        heading = f"Solution to {_exercise(self.book, block.argument)}"
+        if block.name == "solution-start":
+            return f"\n**{heading}.**\n\n{body}\n"
+        if not self.solutions:
+            return ""
+        return f"\n<details>\n<summary>{heading}</summary>\n\n{body}\n\n</details>\n"
+
+    def picture(self, block: Block, body: str) -> str:
+        """Return a picture by its address in the repository, its caption below."""
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(self.page), block.argument)).lstrip("/")
+        if block.argument.startswith("/"):
+            path = block.argument.lstrip("/")
+        caption = f"\n\n*{body}*" if body else ""
+        return f"\n![{block.options.get('alt', '')}]({self.book.repository}/raw/main/{quote(path)}){caption}\n"
+
+
+def uncolour(text: str) -> str:
+    r"""Return the text with `\class{…}{symbol}`, which colours a symbol in the book, reduced to the symbol."""
+    while (start := text.find(r"\class{")) >= 0:
+        name_end = _brace_end(text, start + len(r"\class"))
+        body_end = _brace_end(text, name_end + 1)
+        text = f"{text[:start]}{{{text[name_end + 2 : body_end]}}}{text[body_end + 1 :]}"
+    return text
+
+
+def _brace_end(text: str, opening: int) -> int:
+    depth = 0
+    for at in range(opening, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[at], 0)
+        if depth == 0:
+            return at
+    raise ValueError(f"a brace is never closed: {text[opening : opening + 40]!r}")
+
+
+def _plain_attributes(text: str) -> str:
+    text = re.sub(r"\[([^\[\]]+)\]\{[.#][^{}]*\}", r"\1", text)
+    return re.sub(r"(?<=\))\{[.#][^{}]*\}", "", text)
+
+
+def convert(notebook: dict[str, Any], book: Book, page: str, *, solutions: bool = True) -> dict[str, Any]:
+    """Return the plain copy of a notebook: same code, no outputs, Markdown without directives and roles.
+
+    Args:
+        notebook: the parsed notebook.
+        book: the whole book, from `read_book`.
+        page: its page name, such as `notebooks/01_partial_output_norm`.
+        solutions: False leaves folded solutions out, and all cells between `solution-start` and `solution-end`.
+
+    Returns:
+        The copy.
+
+    Raises:
+        ValueError: something in it has no plain form.
+
+    """
+    converter = Converter(book, page, solutions=solutions)
+    intro = (
+        f"*Plain copy of [{book.titles[page]}]({book.url(page)}), a chapter of “Logits Under Control”. "
+        f"Read it there with live figures; run and change it here. "
+        f"Text CC BY 4.0, code MIT, [The Logits Under Control authors]({book.repository}).*"
+    )
+    cells = [{"cell_type": "markdown", "id": "plain-copy", "metadata": {}, "source": intro}]
+    inside_solution = False
+    for cell in notebook["cells"]:
+        text = _source(cell)
+        if cell["cell_type"] != "code":
+            names = [piece.name for piece in pieces(text) if isinstance(piece, Block)]
+            starts, ends = "solution-start" in names, "solution-end" in names
+            inside_solution = (inside_solution or starts) and not ends
+            plain = converter.markdown(text) if cell["cell_type"] == "markdown" else text
+            if plain and (solutions or not (inside_solution or starts or ends)):
+                cells.append({"cell_type": cell["cell_type"], "id": cell["id"], "metadata": {}, "source": plain})
+        elif solutions or not inside_solution:
+            hidden = {"hide-input", "remove-input", "hide-cell"} & set(cell["metadata"].get("tags", []))
+            metadata = {"jupyter": {"source_hidden": True}} if hidden or inside_solution else {}
+            own = {"execution_count": None, "outputs": [], "source": text, "metadata": metadata}
+            cells.append({"cell_type": "code", "id": cell["id"], **own})
+    keep = {key: notebook["metadata"][key] for key in ("kernelspec", "language_info") if key in notebook["metadata"]}
+    return {"cells": cells, "metadata": keep, "nbformat": 4, "nbformat_minor": 5}
+
+
+def leftovers(markdown: str) -> list[str]:
+    """Return the directives, roles and labels that stand in Markdown outside code."""
+    found = []
+    for piece in pieces(markdown):
+        if isinstance(piece, Block):
+            found.append(piece.name)
+        elif isinstance(piece, str):
+            found += LEFTOVER.findall(piece)
+    return found
+
+
+@cache
+def _book() -> Book:
+    return read_book()
+
+
+def write_all(folder: Path, *, solutions: bool = True) -> list[Path]:
+    """Write the plain copy of every notebook of the contents into a folder and return the files."""
+    book = _book()
+    written = []
+    for page in book.titles:
+        source = ROOT / f"{page}.ipynb"
+        if source.is_file():
+            notebook = convert(json.loads(source.read_text(encoding="utf-8")), book, page, solutions=solutions)
+            target = folder / source.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            written.append(target)
+    return written
+
+
+def main() -> int:
+    """Write the copies and say where they are."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--to", type=Path, default=TARGET, help="folder to write to (default: _build/colab)")
+    parser.add_argument("--without-solutions", action="store_true")
+    arguments = parser.parse_args()
+    written = write_all(arguments.to / "notebooks", solutions=not arguments.without_solutions)
+    book = _book()
+    readme = f"# Notebooks of “Logits Under Control” in plain Markdown\n\nMade by `make notebooks` from [the book]({book.repository}).\n"
+    (arguments.to / "README.md").write_text(readme, encoding="utf-8")
+    print(f"{len(written)} notebooks in plain Markdown are in {arguments.to}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
