@@ -23,6 +23,7 @@ import torch
 from companion.training.records import RunRecord
 
 RECIPE_VERSION = 1
+GRAPH_ARMS = ("vanilla", "P-ON", "norm only", "stability only")
 
 ARMS: dict[str, tuple[str, ...]] = {
     "vanilla": (),
@@ -97,6 +98,49 @@ class MnistRecipe:
             optimiser={"name": "sgd", "lr": knobs["lr"], "weight_decay": knobs["weight_decay"]},
             schedule={"kind": "constant", "epochs": self.search_epochs if search else self.epochs, "batch_size": self.batch_size},
             seed=self.search_seed if search else seed,
+            profile=self.profile,
+            recipe_version=RECIPE_VERSION,
+        )
+
+
+@dataclass(frozen=True)
+class GraphRecipe:
+    """One network on one graph at one size: the first 60 % of a random permutation train, 20 % validate, 20 % test."""
+
+    profile: str
+    dataset: str
+    network: str
+    search_seeds: tuple[int, ...] = (1000, 1001)
+    seeds: tuple[int, ...] = tuple(range(20))
+    epochs: int = 100
+    weight_decay: float = 5e-4
+    ratios: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    sample: bool = False
+    space: SearchSpace = SearchSpace({"lr": (1e-3, 5e-2), "threshold": (1.0, 32.0), "stability": (1e-3, 1.0)})
+    measure_at: tuple[int, ...] = (0, 1, 2, 3, *range(5, 101, 5))
+    keep_logits_at: tuple[int, ...] = (0, 1, 2, 3, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 60, 70, 75, 80, 90, 100)
+
+    @property
+    def setting(self) -> str:
+        """Name of the pair, for example ``cora/gat``."""
+        return f"{self.dataset}/{self.network}"
+
+    def record(self, knobs: Mapping[str, float], *, checksum: str, seed: int, search: bool) -> RunRecord:
+        """Return the record of one run, of the search or of the final training."""
+        models = {"gcn": {"hidden": 16, "dropout": 0.5}, "gat": {"heads": 8, "hidden": 8, "dropout": 0.6, "slope": 0.2}}
+        return RunRecord(
+            dataset={
+                "name": self.dataset,
+                "checksum": checksum,
+                "features": "rows divided by their sum",
+                "split": f"random {'/'.join(f'{ratio:g}' for ratio in self.ratios)} from the seed",
+                "test": "validation nodes" if search else "test nodes",
+            },
+            model={"name": self.network, **models[self.network]},
+            objective={"threshold": knobs["threshold"], "stability": knobs["stability"]},
+            optimiser={"name": "adam", "lr": knobs["lr"], "weight_decay": self.weight_decay},
+            schedule={"kind": "constant", "epochs": self.epochs, "batch_size": "all training nodes"},
+            seed=seed,
             profile=self.profile,
             recipe_version=RECIPE_VERSION,
         )
