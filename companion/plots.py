@@ -510,7 +510,7 @@ class Shown:
         html: the ``<figure>`` element.
         png: the picture on the light page, twice the resolution of a plain screen.
         alt: what the figure shows, for those who do not see it.
-        svg: the wide drawing alone, as it stands in the page.
+        svg: the widest drawing alone, as it stands in the page.
     """
 
     html: str = field(repr=False)
@@ -563,8 +563,8 @@ def show(
 ) -> Shown:
     """Turn a draw function into a captioned figure that follows the page's theme and fits a phone.
 
-    ``draw`` is called twice, for the wide drawing and for its narrow twin, each time with fresh axes in the book's
-    style. Palette colours become ``var(--luc-…)`` in the SVG; text stays text.
+    ``draw`` is called for the drawing and for its narrow twin (and for one in between, if ``width`` is ``"wide"``),
+    each time with fresh axes in the book's style; the page shows the one that fits, so no label gets small. Palette colours become ``var(--luc-…)`` in the SVG; text stays text.
 
     Args:
         draw: ``draw(ax, narrow)``; with ``panels > 1``, ``draw(axes, narrow)`` with a tuple of axes.
@@ -594,23 +594,22 @@ def show(
     if width not in ("text", "wide"):
         raise ValueError(f"width must be 'text' or 'wide', got {width!r}")
     number = next(_COUNTER)
-    drawings = {}
-    for kind, tall in ((width, height), ("narrow", narrow_height)):
+    drawings: dict[str, str] = {}
+    png = b""
+    for kind in dict.fromkeys((width, "text", "narrow")):
         narrow = kind == "narrow"
-        fig, axes = figure(kind, height=tall, panels=panels)
+        fig, axes = figure(kind, height=narrow_height if narrow else height, panels=panels)
         with style(narrow):
             draw(axes, narrow)
-            drawings[narrow] = _svg(fig, prefix=f"luc{number}{'n' if narrow else 'w'}-", title=title, alt=alt)
-            if not narrow:
-                png = _png(fig)
+            drawings[kind] = _svg(fig, prefix=f"luc{number}{kind[0]}-", title=title, alt=alt)
+            png = png or _png(fig)
+    plots = "".join(f'<div class="luc-plot luc-plot-{kind}">{svg}</div>' for kind, svg in drawings.items())
     anchor = f' id="{html.escape(name, quote=True)}"' if name else ""
     page = (
         f'<figure class="luc-figure luc-{width}"{anchor}><style>{_figure_css()}</style>'
-        f'<div class="luc-plot luc-plot-wide">{drawings[False]}</div>'
-        f'<div class="luc-plot luc-plot-narrow">{drawings[True]}</div>'
-        f"<figcaption>{_caption(caption)}</figcaption></figure>"
+        f"{plots}<figcaption>{_caption(caption)}</figcaption></figure>"
     )
-    return Shown(page, png, alt, drawings[False])
+    return Shown(page, png, alt, drawings[width])
 
 
 def _caption(caption: str) -> str:
@@ -672,11 +671,13 @@ def _figure_css() -> str:
     scope = ",".join(f"{part.strip()} .luc-figure" for part in selectors.group(1).split(","))
     return (
         f"{scope}{{{dark}}}"
-        ".luc-figure{container-type:inline-size;margin:2em 0}"
+        ".luc-figure{container-type:inline-size;margin:2em 0;padding:0;text-align:left}"
         ".luc-figure.luc-text{max-width:680px}.luc-figure.luc-wide{max-width:1080px}"
-        ".luc-plot svg{display:block;height:auto}"
-        ".luc-plot-narrow{display:none}"
-        "@container (max-width:480px){.luc-plot-wide{display:none}.luc-plot-narrow{display:block}}"
+        ".luc-plot svg{display:block;height:auto;overflow:visible}.luc-plot text{font-size-adjust:.486}"
+        ".luc-plot-narrow,.luc-plot-wide~.luc-plot-text{display:none}.luc-plot-narrow{max-width:440px}"
+        "@container (max-width:840px){.luc-plot-wide{display:none}.luc-plot-wide~.luc-plot-text{display:block}}"
+        "@container (max-width:520px){.luc-plot-narrow{display:block}.luc-plot-text,.luc-plot-wide~.luc-plot-text"
+        "{display:none}}"
         ".luc-figure figcaption{font:400 15px/1.5 'Source Sans Pro','Source Sans 3',system-ui,sans-serif;"
         "color:var(--luc-muted,#5b6068);max-width:680px;margin-top:.6em}"
         ".luc-figure figcaption strong{color:var(--luc-ink,#22262c);font-weight:600}"
