@@ -87,6 +87,11 @@ def dot(left: Sequence[Expression], right: Sequence[Expression]) -> Expression:
     return sum(a * b for a, b in zip(left, right, strict=True))
 
 
+def difference(left: Sequence[Expression], right: Sequence[Expression]) -> tuple[Expression, ...]:
+    """Return left − right, entry by entry: 0 in every entry says that two derivations agree."""
+    return tuple(a - b for a, b in zip(left, right, strict=True))
+
+
 # --- the blow-up: Definition 2.1, Eq. 4, Lemma 2.2 ----------------------------------------------------------------
 
 

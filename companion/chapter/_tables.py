@@ -1,0 +1,319 @@
+"""The paper's table beside ours, and the rule for the verdict, fixed before the numbers."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from companion import papers
+from companion.chapter._display import MUTED, RULE, SANS, Panel, inline, plain, style
+
+VERDICTS = {
+    "agrees": "the interval lies above zero and reaches the paper's effect",
+    "larger than printed": "the interval lies above the paper's effect",
+    "same direction, smaller": "the interval lies above zero and below the paper's effect",
+    "cannot tell": "the interval holds both zero and the paper's effect",
+    "smaller than printed": "the interval holds zero and lies below the paper's effect",
+    "opposite": "the interval lies below zero",
+}
+"""The words of the verdict and what each says about the 95 % interval of the paired difference."""
+
+
+def verdict(low: float, high: float, effect: float) -> str:
+    """Return the verdict on an interval of the difference error(baseline) − error(method).
+
+    The rule knows the interval and the paper's effect, nothing else. An end that equals zero or the effect counts as
+    reaching it, so that doubt favours "cannot tell".
+
+    Args:
+        low: lower end, in error points.
+        high: upper end.
+        effect: the paper's difference, positive.
+
+    Returns:
+        One of the words of `VERDICTS`.
+
+    Raises:
+        ValueError: the ends are not in order, a number is not finite, or the effect is not positive.
+
+    Example:
+        >>> verdict(0.1, 0.6, effect=0.5), verdict(-0.1, 0.2, effect=0.5), verdict(-0.1, 0.6, effect=0.5)
+        ('agrees', 'smaller than printed', 'cannot tell')
+    """
+    if not (low <= high and abs(low) < float("inf") and abs(high) < float("inf")):
+        raise ValueError(f"low and high must be finite and in order, got {low!r} and {high!r}")
+    if not 0 < effect < float("inf"):
+        raise ValueError(f"effect must be positive and finite, got {effect!r}")
+    if high < 0:
+        return "opposite"
+    if low <= 0:
+        return "cannot tell" if high >= effect else "smaller than printed"
+    if low > effect:
+        return "larger than printed"
+    return "agrees" if high >= effect else "same direction, smaller"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One paired comparison of ours beside the paper's.
+
+    Attributes:
+        label: data and model.
+        better: the arm that the paper finds better.
+        baseline: the arm it is compared with.
+        means: our mean errors (baseline, better), in percent.
+        sds: their standard deviations over seeds.
+        n: paired seeds.
+        difference: mean of error(baseline) − error(better), in points; positive is the paper's direction.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        effect: the paper's difference, or None.
+    """
+
+    label: str
+    better: str
+    baseline: str
+    means: tuple[float, float]
+    sds: tuple[float, float]
+    n: int
+    difference: float
+    low: float
+    high: float
+    effect: float | None
+
+    @property
+    def mean(self) -> float:
+        """The difference under the name that plots ask for."""
+        return self.difference
+
+    @property
+    def verdict(self) -> str:
+        """The verdict by the rule of `verdict`, or a dash where the paper prints nothing to compare with."""
+        return "–" if self.effect is None else verdict(self.low, self.high, self.effect)
+
+
+def compare(
+    results: Any, better: str, baseline: str, *, effect: float | None = None, label: str = "", metric: str = "test_error"
+) -> Comparison:
+    """Compare two arms of recorded results, pair by pair of seeds.
+
+    Args:
+        results: as ``companion.results.load`` returns them, for one setting.
+        better: the arm that should have the lower error.
+        baseline: the arm it is compared with.
+        effect: the paper's difference, if it prints one.
+        label: data and model.
+        metric: an error; smaller is better.
+    """
+    paired = results.paired(better, baseline, metric)
+    first, second = results.summary(baseline, metric), results.summary(better, metric)
+    # The results' pairs are better − baseline; an effect is an error that goes down, hence the exchange of ends.
+    return Comparison(
+        label=label,
+        better=better,
+        baseline=baseline,
+        means=(first.mean, second.mean),
+        sds=(first.sd, second.sd),
+        n=paired.n,
+        difference=-paired.mean,
+        low=-paired.high,
+        high=-paired.low,
+        effect=effect,
+    )
+
+
+def _setting(results: Mapping[str, Any], ours: Mapping[str, str]) -> Any | None:
+    """Return the recorded results that repeat a printed row, or None where they are not recorded (yet)."""
+    found = results.get(ours["experiment"])
+    if found is not None and "setting" in ours:
+        return found.at(ours["setting"])
+    return found
+
+
+def comparisons(results: Mapping[str, Any], table: papers.Table, effects: Mapping[str, float]) -> list[Comparison | None]:
+    """Return our comparison for every row of a printed table, None where we have no run.
+
+    Args:
+        results: experiment name to recorded results.
+        table: a printed table.
+        effects: row label to the paper's effect where the table itself does not print errors.
+    """
+    found: list[Comparison | None] = []
+    for row in table.rows:
+        chosen = _setting(results, row.ours) if row.ours else None
+        if chosen is None:
+            found.append(None)
+            continue
+        printed = round(row.baseline.mean - row.better.mean, 6) if row.baseline else effects.get(row.label)
+        found.append(compare(chosen, row.ours["better"], row.ours["baseline"], effect=printed, label=row.label))
+    return found
+
+
+def table_beside(results: Mapping[str, Any], table: papers.Table, *, effects: Mapping[str, float] | None = None) -> Panel:
+    """Show a printed table beside our runs: means ± sd, the paired difference with its 95 % interval, the verdict.
+
+    Args:
+        results: experiment name to recorded results, ``{"pon-mnist": companion.results.load("pon-mnist")}``.
+        table: a printed table, from `companion.papers.table`.
+        effects: row label to the paper's effect in points where the table prints only relative reductions.
+
+    Returns:
+        A table; rows without a run of ours say so.
+    """
+    ours = comparisons(results, table, effects or {})
+    head = ["error, %", "paper", "ours", "difference, points [95 %]", "verdict"]
+    rows = []
+    for row, comparison in zip(table.rows, ours, strict=True):
+        if row.baseline:
+            printed = f"{row.baseline.mean:.2f} ± {row.baseline.sd:g} → {row.better.mean:.2f} ± {row.better.sd:g}"
+        else:
+            printed = f"−{row.reduction:.2f} % of the error"
+        if comparison is None:
+            rows.append([row.label, printed, "not run", "", ""])
+            continue
+        rows.append(
+            [
+                f"{row.label}, n = {comparison.n}",
+                printed,
+                _pair(comparison),
+                interval_text(comparison.difference, comparison.low, comparison.high),
+                comparison.verdict,
+            ]
+        )
+    note = "A positive difference means a lower error with the method."
+    return render_table(head, rows, caption=f"{table.id}: {table.metric}. {note}")
+
+
+def _pair(comparison: Comparison) -> str:
+    (a, b), (s, t) = comparison.means, comparison.sds
+    return f"{a:.2f} ± {s:.2f} → {b:.2f} ± {t:.2f}"
+
+
+def interval_text(mean: float, low: float, high: float) -> str:
+    """Write a difference with its interval, signs in full.
+
+    Example:
+        >>> interval_text(0.1, -0.05, 0.25)
+        '+0.10 [−0.05, +0.25]'
+    """
+    return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")
+
+
+def error_table(results: Any, arms: Sequence[str] | None = None, metric: str = "test_error") -> Panel:
+    """Show the final errors of all arms: mean ± sd over the seeds, and the chosen knobs.
+
+    Args:
+        results: recorded results of one setting.
+        arms: which arms, default all.
+        metric: the metric, in percent.
+    """
+    rows = []
+    for arm in arms or results.arms:
+        summary = results.summary(arm, metric)
+        rows.append([arm, f"{summary.mean:.2f} ± {summary.sd:.2f}", str(summary.n), knobs_text(results.record(arm))])
+    return render_table(["arm", "test error, %", "seeds", "chosen by the search"], rows, caption="Final epoch, mean ± sd.")
+
+
+def knobs_text(record: Any) -> str:
+    """Write the knobs of a record: learning rate, δ, α, weight decay, those that act.
+
+    Example:
+        >>> knobs_text({"optimiser": {"lr": 0.1, "weight_decay": 0.0}, "objective": {"threshold": 8.0, "stability": 0.0}})
+        'learning rate 0.1, δ = 8'
+    """
+    data = record if isinstance(record, Mapping) else record.to_dict()
+    optimiser, objective = data["optimiser"], data["objective"]
+    threshold = objective.get("threshold")
+    finite = threshold is not None and float(threshold) != float("inf")
+    parts = [
+        f"learning rate {optimiser['lr']:.3g}",
+        f"δ = {float(threshold):.3g}" if finite else "",
+        f"α = {objective['stability']:.3g}" if objective.get("stability") else "",
+        f"decay {optimiser['weight_decay']:.2g}" if optimiser.get("weight_decay") else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def printed_reductions(paper: str) -> Panel:
+    """Recompute every relative reduction that a paper prints with its errors, and mark those that do not follow.
+
+    Args:
+        paper: short name, ``"p_on"``.
+
+    Example:
+        >>> [line for line in printed_reductions("p_on").text.splitlines() if "does not follow" in line][0][:9]
+        'Cora, GAT'
+    """
+    rows = []
+    for table in papers.tables(paper):
+        for row in table.rows:
+            if row.baseline is None:
+                continue
+            computed = papers.relative_reduction(row.baseline.mean, row.better.mean)
+            agrees = abs(computed - row.reduction) < 0.011  # printed with two decimals, rounded or cut
+            said = "follows" if agrees else "does not follow"
+            errors = f"{row.baseline.mean:.2f} → {row.better.mean:.2f}"
+            rows.append([row.label, errors, f"{row.reduction:.2f}", f"{computed:.2f}", said])
+    return render_table(["", "printed errors, %", "printed gain, %", "recomputed", ""], rows, caption="Gains, recomputed.")
+
+
+def claims_table(paper: str) -> Panel:
+    """Show a paper's numbered claims with our verdicts and conditions.
+
+    Example:
+        >>> "Lemma 2.2" in claims_table("p_on").text
+        True
+    """
+    rows = [[c.place, c.says, c.verdict, c.condition or "–"] for c in papers.claims(paper)]
+    return render_table(["place", "the claim, in our words", "verdict", "condition"], rows, prose=True)
+
+
+def render_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "", prose: bool = False
+) -> Panel:
+    """Return a table with thin rules: figures right-aligned, the first column fixed while the rest scrolls on a phone.
+
+    Args:
+        head: column names.
+        rows: cells, light Markdown.
+        caption: one or two sentences below.
+        prose: columns of sentences instead of figures: left-aligned, wrapped.
+
+    Example:
+        >>> render_table(["a", "b"], [["one", "2"]])
+        a   | b
+        one | 2
+    """
+    css = style(
+        f""".luc-table{{overflow-x:auto;margin:1.4em 0;max-width:1080px}}
+        .luc-table table{{border-collapse:collapse;font:400 15px/1.45 {SANS};font-variant-numeric:tabular-nums;margin:0;
+        width:auto;border:0;background:none}}
+        .luc-table th,.luc-table td{{border:0;border-bottom:1px solid {RULE};padding:.45em .9em;text-align:right;
+        vertical-align:top;white-space:nowrap;background:none}}
+        .luc-table thead th{{font-weight:600}} .luc-table tbody th{{font-weight:400}}
+        .luc-table tr>:first-child{{text-align:left;position:sticky;left:0;background:var(--luc-page, inherit);padding-left:0}}
+        .luc-table.luc-prose th,.luc-table.luc-prose td{{text-align:left;white-space:normal;min-width:6em}}
+        .luc-table.luc-prose td{{min-width:9em;max-width:26em}}
+        .luc-table figcaption{{font:400 15px/1.5 {SANS};color:{MUTED};max-width:680px;margin-top:.6em}}"""
+    )
+    titles = "".join(f'<th scope="col">{inline(cell)}</th>' for cell in head)
+    body = "".join(
+        f'<tr><th scope="row">{inline(row[0])}</th>{"".join(f"<td>{inline(cell)}</td>" for cell in row[1:])}</tr>'
+        for row in rows
+    )
+    words = f"<figcaption>{inline(caption)}</figcaption>" if caption else ""
+    label = html.escape(plain(caption) or "Table", quote=True)
+    page = (
+        f'{css}<figure class="luc-table{" luc-prose" if prose else ""}" tabindex="0" aria-label="{label}">'
+        f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>{words}</figure>"
+    )
+    return Panel(page, _table_text(head, rows, caption))
+
+
+def _table_text(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
+    cells = [[plain(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return "\n".join([*lines, plain(caption)] if caption else lines)
