@@ -82,3 +82,85 @@ def class_axis(logits: Tensor) -> int:
 def working_dtype(dtype: torch.dtype) -> torch.dtype:
     """Return the dtype to compute in: float32 for half types (an fp16 norm of 100 logits at 1e4 overflows)."""
     return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
+
+
+def check_integers(name: str, value: Any) -> None:
+    """Raise ``TypeError`` unless ``value`` is a tensor of integers, as class indices are."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a tensor of class indices, got {type(value).__name__}")
+    if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
+        raise TypeError(f"{name} must hold class indices (integers), got {value.dtype}")
+
+
+def check_target(name: str, logits: Tensor, target: Any, ignore_index: int | None = None) -> None:
+    """Raise unless ``target`` fits valid ``logits`` (N, C, …): class indices (N, …) or probabilities (N, C, …).
+
+    Reads metadata only; `check_class_indices` and `check_probabilities` read the values.
+
+    Raises:
+        TypeError: ``target`` is no tensor, or holds neither integers nor floating-point numbers.
+        ValueError: the shape does not fit.
+    """
+    if not isinstance(target, Tensor):
+        raise TypeError(f"{name} must be a tensor, got {type(target).__name__}")
+    shape = tuple(logits.shape)
+    axis = class_axis(logits)
+    if target.is_floating_point():
+        if tuple(target.shape) != shape:
+            raise ValueError(f"{name} as probabilities must have the logits' shape {shape}, got {tuple(target.shape)}")
+        if ignore_index is not None and ignore_index >= 0:
+            raise ValueError(f"ignore_index must be negative when {name} holds probabilities, got {ignore_index}")
+        return
+    if target.dtype == torch.bool or target.is_complex():
+        raise TypeError(f"{name} must hold class indices (integers) or probabilities (floats), got {target.dtype}")
+    rows = shape[:axis] + shape[axis + 1 :]
+    if tuple(target.shape) != rows:
+        raise ValueError(f"{name} as class indices must have shape {rows}, got {tuple(target.shape)} ({target.dtype})")
+
+
+def may_read_values(tensor: Tensor) -> bool:
+    """Tell whether a tensor's values may be looked at: only on a CPU (no GPU is made to wait) and never in a graph."""
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def any_true(flags: Tensor) -> bool:
+    """Return whether any flag is set, and False where ``torch.func.vmap`` does not allow asking."""
+    found = flags.any()
+    try:
+        return bool(found)
+    except RuntimeError:
+        return False
+
+
+def check_class_indices(name: str, indices: Tensor, num_classes: int, ignore_index: int | None = None) -> None:
+    """Raise ``ValueError`` if an index lies outside [0, num_classes) and is not ``ignore_index``. Reads values."""
+    bad = (indices < 0) | (indices >= num_classes)
+    if ignore_index is not None:
+        bad = bad & (indices != ignore_index)
+    if any_true(bad):
+        allowed = f"[0, {num_classes})" + ("" if ignore_index is None else f" or be ignore_index={ignore_index}")
+        raise ValueError(f"{name} must hold class indices in {allowed}, got {indices[bad][0].item()}")
+
+
+def check_probabilities(name: str, probabilities: Tensor) -> None:
+    """Raise ``ValueError`` if a probability is negative or not finite (they need not sum to 1). Reads values."""
+    bad = ~((probabilities >= 0) & torch.isfinite(probabilities))
+    if any_true(bad):
+        raise ValueError(f"{name} must hold finite probabilities >= 0, got {probabilities[bad][0].item()}")
+
+
+def check_count(name: str, value: Any, *, at_least: int = 1) -> None:
+    """Raise unless ``value`` is an integer of at least ``at_least``."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
+    if value < at_least:
+        raise ValueError(f"{name} must be >= {at_least}, got {value}")
+
+
+def check_logits(name: str, logits: Any) -> int:
+    """Return the class axis of valid logits: floating-point, at least one dimension, at least one class."""
+    check_floating(name, logits)
+    axis = class_axis(logits)
+    if logits.shape[axis] == 0:
+        raise ValueError(f"{name} must have at least one class on axis {axis}, got shape {tuple(logits.shape)}")
+    return axis
