@@ -14,7 +14,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from companion._checks import as_hyperparameter, check_floating, check_number, class_axis, working_dtype
+from companion._checks import as_hyperparameter, check_logits, check_number, working_dtype
 from companion._numerics import row_length, unit_rows
 
 __all__ = ["LengthStability", "PartialNorm", "length_stability", "partial_norm"]
@@ -48,7 +48,7 @@ def partial_norm(logits: Tensor, threshold: float | Tensor) -> Tensor:
     Taught in: chapter 01. Source: Partial output norm, Eq. 5; Lemmas 3.1 and 3.2 describe its gradient.
     """
     check_number("threshold", threshold, above=0, allow_infinite=True)
-    axis = _check_logits(logits)
+    axis = check_logits("logits", logits)
     if not isinstance(threshold, Tensor) and math.isinf(threshold):
         return logits
     threshold = as_hyperparameter(threshold)
@@ -85,7 +85,7 @@ def length_stability(logits: Tensor) -> Tensor:
 
     Taught in: chapter 01. Source: Partial output norm, Eqs. 10 and 11.
     """
-    axis = _check_logits(logits)
+    axis = check_logits("logits", logits)
     lengths = row_length(logits.to(working_dtype(logits.dtype)), axis).flatten()  # (N·…,)
     if lengths.numel() == 0:
         return lengths.sum()
@@ -140,12 +140,3 @@ class LengthStability(nn.Module):
     def forward(self, logits: Tensor) -> Tensor:
         """Return the standard deviation of the lengths of the raw logits."""
         return length_stability(logits)
-
-
-def _check_logits(logits: Tensor) -> int:
-    """Return the class axis of valid logits."""
-    check_floating("logits", logits)
-    axis = class_axis(logits)
-    if logits.shape[axis] == 0:
-        raise ValueError(f"logits must have at least one class on axis {axis}, got shape {tuple(logits.shape)}")
-    return axis
