@@ -13,47 +13,24 @@ At the end of the test `open_page` asserts that no request left the page's origi
 from __future__ import annotations
 
 import functools
-import importlib.util
 import os
 import threading
 from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from book.tools import browser
+
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def load_tool(name: str) -> ModuleType:
-    """Import `book/tools/<name>.py`, which is no package, as a module.
-
-    Args:
-        name: file name without the ending, such as `"browser"`.
-
-    Returns:
-        The module.
-
-    """
-    path = ROOT / "book" / "tools" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"book_tools_{name}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")
 def root() -> Path:
     """Return the repository's top folder."""
     return ROOT
-
-
-@pytest.fixture(scope="session")
-def tool() -> Callable[[str], ModuleType]:
-    """Return the function that imports a module of `book/tools` by name."""
-    return load_tool
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +77,6 @@ def book_server(book_html: Path, serve: Callable[[Path], str]) -> str:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """Yield a headless Chromium (a Playwright `Browser`); skips with advice where there is none, fails in CI."""
-    browser = load_tool("browser")
     path = browser.find_chromium()
     if path is None:
         (pytest.fail if browser.in_ci() else pytest.skip)(browser.ADVICE)

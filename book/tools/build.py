@@ -34,7 +34,7 @@ STATUS_MARK = "<!-- the build writes the table here -->"
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """Return the variables under which notebooks and pages are made: this Python, the smoke profile, no reader's settings."""
+    """Return the variables for notebooks and pages: this Python, the smoke profile, nobody's own settings."""
     own = {
         "COMPANION_PROFILE": os.environ.get("COMPANION_PROFILE", "smoke"),
         "JUPYTER_PREFER_ENV_PATH": "1",
@@ -120,7 +120,7 @@ def execute(*, fresh: bool = False) -> int:
     library = library_digest()
     due = [path for path in notebooks() if fresh or not cached(path, library).is_file()]
     print(f"Notebooks to run: {', '.join(path.stem for path in due) or 'none, all are cached'}", flush=True)
-    # Away from the repository: a notebook that leans on its folder is caught, and nbmake passes over folders named _build.
+    # Away from the repository: a notebook that leans on its folder is caught, and nbmake passes over `_build`.
     with tempfile.TemporaryDirectory(prefix="book-") as name:
         folder = Path(name)
         code = run_notebooks(due, folder) if due else 0
@@ -173,7 +173,7 @@ def keep(due: Iterable[Path], folder: Path, library: str) -> int:
 
 
 def seconds_and_date(notebook: dict[str, Any]) -> tuple[float, str]:
-    """Return how long an executed notebook's cells took together and the day they ran, from the cells' own time stamps."""
+    """Return how many seconds an executed notebook's cells took together and the day they ran, by their time stamps."""
     total, day = 0.0, ""
     for cell in notebook["cells"]:
         times = cell["metadata"].get("execution", {})
@@ -214,7 +214,7 @@ def pages(*, fresh: bool = False) -> int:
         fresh: start from nothing; else only pages that changed are made again.
 
     Returns:
-        0, or the answer of `jupyter-book build`. After a failure nothing is kept, so that the next build sees all again.
+        0, or the answer of `jupyter-book build`. After a failure nothing is kept: the next build sees all again.
 
     """
     trees = BUILD / ".doctrees"

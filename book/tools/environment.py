@@ -1,7 +1,7 @@
 """Make `.venv` hold what `requirements.lock` says, with this package installed as editable.
 
-Run by every make target with the system's Python; needs the standard library only. A stamp in `.venv` remembers what was
-installed, so that a second run starts at once and asks nothing of the network.
+Run by every make target with the system's Python; needs the standard library only. A stamp in `.venv` remembers what
+was installed, so that a second run starts at once and asks nothing of the network.
 """
 
 from __future__ import annotations

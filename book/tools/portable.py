@@ -1,7 +1,7 @@
 """Write plain-Markdown copies of the notebooks, which read well where MyST is not rendered (Colab, Jupyter, GitHub).
 
-    make notebooks                                                          to _build/colab, the content of the branch `colab`
-    python -m book.tools.portable --without-solutions --to handout          for a class
+    make notebooks                                                     to _build/colab, for the branch `colab`
+    python -m book.tools.portable --without-solutions --to handout     for a class
 
 A theorem becomes a bold heading with the number it has in the book, a citation a link with author and year, a solution
 folds in `<details>`, a reference becomes the text that the book shows. A directive or role that is not known here is an
@@ -35,11 +35,25 @@ TITLED = re.compile(r"^(?P<text>.*?)\s*<(?P<target>[^<>]+)>$", flags=re.DOTALL)
 LINK = re.compile(r"(?<!!)\[(?P<text>[^\[\]]*)\]\((?P<target>[^()\s]+)\)")
 CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", flags=re.DOTALL)
 HEADING = re.compile(r"^#{1,6}\s+(?P<text>.+?)\s*#*$")
-LEFTOVER = re.compile(r"\{[a-zA-Z][\w:+-]*\}`|^ {0,3}(?:`{3,}|~{3,}|:{3,})\{|^ {0,3}:{3,}\s*$|^\([\w:.-]+\)=\s*$", re.MULTILINE)
+LEFTOVER = re.compile(
+    r"\{[a-zA-Z][\w:+-]*\}`|^ {0,3}(?:`{3,}|~{3,}|:{3,})\{|^ {0,3}:{3,}\s*$|^\([\w:.-]+\)=\s*$", re.MULTILINE
+)
 
 STATEMENTS = ("algorithm", "assumption", "axiom", "conjecture", "corollary", "criterion", "definition", "example")
 STATEMENTS += ("lemma", "observation", "property", "proposition", "remark", "theorem")
-ASIDES = ("admonition", "note", "tip", "hint", "important", "seealso", "attention", "caution", "warning", "danger", "margin")
+ASIDES = (
+    "admonition",
+    "note",
+    "tip",
+    "hint",
+    "important",
+    "seealso",
+    "attention",
+    "caution",
+    "warning",
+    "danger",
+    "margin",
+)
 
 
 @dataclass(frozen=True)
@@ -210,9 +224,13 @@ def scan(book: Book, page: str, markdown: str, chapter: str, counters: dict[tupl
         if block.name == "math" and label:
             enter(label, f"({number('equation')})", f"equation-{label}")
         elif block.name.startswith("prf:") and kind in STATEMENTS:
-            enter(label, f"{kind.capitalize()} {number(kind)}" if "nonumber" not in block.options else kind, label or "")
+            enter(
+                label, f"{kind.capitalize()} {number(kind)}" if "nonumber" not in block.options else kind, label or ""
+            )
         elif block.name in ("exercise", "exercise-start"):
-            enter(label, f"Exercise {number('exercise')}" if "nonumber" not in block.options else "Exercise", label or "")
+            enter(
+                label, f"Exercise {number('exercise')}" if "nonumber" not in block.options else "Exercise", label or ""
+            )
         elif block.name in ("solution", "solution-start"):
             enter(label, f"Solution to {_exercise(book, block.argument)}", label or "")
         elif block.name == "figure" and label:
@@ -520,8 +538,9 @@ def main() -> int:
     arguments = parser.parse_args()
     written = write_all(arguments.to / "notebooks", solutions=not arguments.without_solutions)
     book = _book()
-    readme = f"# Notebooks of “Logits Under Control” in plain Markdown\n\nMade by `make notebooks` from [the book]({book.repository}).\n"
-    (arguments.to / "README.md").write_text(readme, encoding="utf-8")
+    heading = "# Notebooks of “Logits Under Control” in plain Markdown"
+    origin = f"Made by `make notebooks` from [the book's repository]({book.repository})."
+    (arguments.to / "README.md").write_text(f"{heading}\n\n{origin}\n", encoding="utf-8")
     print(f"{len(written)} notebooks in plain Markdown are in {arguments.to}")
     return 0
 

@@ -1,4 +1,4 @@
-"""Write what the book's pages load but nobody writes by hand: subset fonts, the colour tokens, the live figures' script."""
+"""Write what the pages load but nobody writes by hand: subset fonts, the colour tokens, the live figures' script."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 from importlib import metadata
 from pathlib import Path
 
-# Latin with its accents, Greek, dashes and quotes, super- and subscripts, letters such as ℓ, arrows, operators, shapes, ⟨ ⟩.
+# Latin and its accents, Greek, dashes, quotes, super- and subscripts, ℓ and the like, arrows, operators, shapes, ⟨ ⟩.
 UNICODES = "U+0020-007E,U+00A0-017F,U+0370-03FF,U+2010-205E,U+2070-209F,U+20AC,U+2100-214F,U+2190-21FF,U+2200-22FF"
 UNICODES += ",U+25A0-25FF,U+2713,U+2717,U+27E8-27E9"
 FONTS = {
@@ -20,7 +20,7 @@ FONTS = {
 
 
 def write_if_new(path: Path, content: bytes) -> bool:
-    """Write the file unless it holds just that already, so that its date tells when it changed; return whether it did."""
+    """Write the file unless it holds just that already, so that its date means something; return whether it did."""
     if path.is_file() and path.read_bytes() == content:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
