@@ -564,7 +564,8 @@ def show(
     """Turn a draw function into a captioned figure that follows the page's theme and fits a phone.
 
     ``draw`` is called for the drawing and for its narrow twin (and for one in between, if ``width`` is ``"wide"``),
-    each time with fresh axes in the book's style; the page shows the one that fits, so no label gets small. Palette colours become ``var(--luc-…)`` in the SVG; text stays text.
+    each time with fresh axes in the style of the book; the page shows the one that fits, so no label gets small.
+    Palette colours become ``var(--luc-…)`` in the SVG; text stays text.
 
     Args:
         draw: ``draw(ax, narrow)``; with ``panels > 1``, ``draw(axes, narrow)`` with a tuple of axes.
