@@ -1,0 +1,218 @@
+"""Read the packed files: final numbers of all seeds, curves, logits of some rows, and where all of it was made."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from companion.results.statistics import Paired, Summary, paired, summary
+
+FORMAT = 1
+_FOLDER = Path(__file__).parent
+
+
+def available() -> tuple[str, ...]:
+    """Return the names of the packed experiments."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.json")))
+
+
+def load(name: str, *, folder: str | Path | None = None) -> Results:
+    """Return the packed results of an experiment.
+
+    Args:
+        name: for example ``"pon-mnist"``.
+        folder: where to look instead of the package's own folder.
+
+    Raises:
+        ValueError: there is no such file; the message lists what there is.
+    """
+    path = Path(folder or _FOLDER) / f"{name}.json"
+    if not path.exists():
+        there = sorted(file.stem for file in path.parent.glob("*.json"))
+        raise ValueError(f"no results named {name!r}; there are {', '.join(map(repr, there)) or 'none yet'}")
+    return Results(json.loads(path.read_text(encoding="utf-8")))
+
+
+@dataclass(frozen=True)
+class Results:
+    """Recorded runs of one experiment.
+
+    An experiment has one or more settings (a data set and a network, ``"mnist/mlp-3"``, ``"cora/gat"``); ``results[setting]``
+    is the part of one. What is asked of an arm needs a single setting.
+
+    Attributes:
+        data: the packed file, as read.
+    """
+
+    data: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name of the experiment."""
+        return self.data["experiment"]
+
+    @property
+    def profile(self) -> str:
+        """Size the runs were made at: ``smoke``, ``laptop`` or ``gpu``."""
+        return self.data["profile"]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run of the recipe is in; if not, ``missing`` says which are not."""
+        return not self.data["missing"]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What the recipe asks for and the file lacks, in words."""
+        return tuple(self.data["missing"])
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Names of the settings."""
+        return tuple(self.data["settings"])
+
+    def __getitem__(self, setting: str) -> Results:
+        """Return the part of one setting."""
+        if setting not in self.data["settings"]:
+            raise KeyError(f"{self.name} has no setting {setting!r}; it has {', '.join(self.settings)}")
+        missing = [item for item in self.missing if item.startswith(setting)]
+        return Results({**self.data, "missing": missing, "settings": {setting: self.data["settings"][setting]}})
+
+    @cached_property
+    def _setting(self) -> dict[str, Any]:
+        if len(self.settings) != 1:
+            raise ValueError(f"{self.name} has several settings; choose one: results[{self.settings[0]!r}], of {', '.join(self.settings)}")
+        return self.data["settings"][self.settings[0]]
+
+    def _arm(self, arm: str) -> dict[str, Any]:
+        arms = self._setting["arms"]
+        if arm not in arms:
+            raise KeyError(f"{self.name} has no arm {arm!r}; it has {', '.join(arms)}")
+        return arms[arm]
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Names of the arms, in the recipe's order."""
+        return tuple(self._setting["arms"])
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics of the final runs."""
+        return tuple(dict.fromkeys(name for arm in self.arms for name in self._arm(arm)["metrics"]))
+
+    def seeds(self, arm: str) -> tuple[int, ...]:
+        """Return the seeds of an arm's final runs."""
+        return tuple(self._arm(arm)["seeds"])
+
+    def curve(self, arm: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return epochs (E,) and values (n, E), one row a seed; epoch 0 is before training."""
+        entry = self._arm(arm)
+        if metric not in entry["metrics"]:
+            raise KeyError(f"{self.name} has no metric {metric!r} for {arm!r}; it has {', '.join(entry['metrics']) or 'none yet'}")
+        values = [[math.nan if value is None else value for value in row] for row in entry["metrics"][metric]]
+        return np.array(self._setting["epochs"]), np.array(values, dtype=np.float64).reshape(len(values), -1)
+
+    def final(self, arm: str, metric: str = "test_error") -> np.ndarray:
+        """Return the values after the last epoch, (n,), one a seed."""
+        return self.curve(arm, metric)[1][:, -1]
+
+    def summary(self, arm: str, metric: str = "test_error") -> Summary:
+        """Return mean, sample deviation and n of the final values."""
+        return summary(self.final(arm, metric))
+
+    def paired(self, arm: str, baseline: str, metric: str = "test_error", *, level: float = 0.95) -> Paired:
+        """Return the difference arm - baseline over the seeds that both have (an error that falls is negative)."""
+        seeds = [seed for seed in self.seeds(arm) if seed in self.seeds(baseline)]
+        if not seeds:
+            raise ValueError(f"{arm!r} and {baseline!r} share no seed")
+        first, second = (self.final(name, metric)[[self.seeds(name).index(seed) for seed in seeds]] for name in (arm, baseline))
+        return paired(first, second, level=level)
+
+    def gain(self, better: str, baseline: str, metric: str = "test_error", *, level: float = 0.95) -> Paired:
+        """Return baseline - better: positive where ``better`` has the lower error, as the contrasts are oriented."""
+        return self.paired(baseline, better, metric, level=level)
+
+    def record(self, arm: str) -> dict[str, Any]:
+        """Return the frozen record of an arm's final runs, without the seed."""
+        return self._arm(arm)["record"]
+
+    def knobs(self, arm: str) -> dict[str, float]:
+        """Return the arm's chosen ``lr``, ``threshold`` (inf for none), ``stability`` and ``weight_decay``."""
+        record = self.record(arm)
+        threshold = record["objective"]["threshold"]
+        return {
+            "lr": record["optimiser"]["lr"],
+            "threshold": math.inf if threshold is None else threshold,
+            "stability": record["objective"]["stability"],
+            "weight_decay": record["optimiser"]["weight_decay"],
+        }
+
+    def search(self, arm: str) -> list[dict[str, float]]:
+        """Return the points searched for an arm: its knobs, ``error`` and ``loss`` on validation rows, ``chosen``."""
+        return self._arm(arm)["search"]
+
+    def keys(self, arm: str) -> tuple[str, ...]:
+        """Return the keys of the arm's final runs, one a seed."""
+        return tuple(self._arm(arm)["keys"])
+
+    def correct(self, arm: str) -> np.ndarray:
+        """Return which test rows the final networks classify correctly, bool (n, rows).
+
+        The rows are the test set in order, or the test nodes of the seed's own split in ascending order.
+        """
+        rows = self._setting["test_rows"]
+        packed = [np.frombuffer(base64.b64decode(text), np.uint8) for text in self._arm(arm)["correct"]]
+        return np.array([np.unpackbits(bits, count=rows) for bits in packed], dtype=bool).reshape(len(packed), rows)
+
+    def logits(self, arm: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return epochs (E,), raw logits (E, 200, C) of fixed test rows of the first seed, and their labels (200,)."""
+        stored = self._arm(arm)["logits"]
+        if not stored:
+            raise ValueError(f"{self.name} holds no logits of {arm!r}")
+        labels, classes = np.array(self._setting["logit_labels"]), self._setting["classes"]
+        epochs = sorted(map(int, stored))
+        values = [np.frombuffer(base64.b64decode(stored[str(epoch)]), np.float16).reshape(-1, classes) for epoch in epochs]
+        return np.array(epochs), np.array(values, dtype=np.float32), labels
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Return ``device``, ``versions``, ``date`` (of the last run), ``dates`` (first and last), ``commit``, ``commits``, ``runs`` and ``seconds``.
+
+        ``seconds`` is the training time of all runs, the search included, on one thread each.
+        """
+        return self.data["provenance"]
+
+    def table(self, metric: str = "test_error", *, baseline: str | None = None) -> str:
+        """Return a plain-text table: mean ± sd of every arm, and its paired difference from ``baseline`` (the first arm)."""
+        lines = []
+        for setting in self.settings:
+            part = self[setting]
+            reference = baseline or part.arms[0]
+            lines += [f"{self.name} · {setting} · {metric}", f"{'arm':22} {'mean ± sd':>16} {'n':>3}  {'difference from ' + reference:>28}"]
+            for arm in part.arms:
+                if not part.seeds(arm):
+                    lines.append(f"{arm:22} {'no run yet':>16}")
+                    continue
+                mean, sd, n = part.summary(arm, metric)
+                shared = set(part.seeds(arm)) & set(part.seeds(reference))
+                difference = part.paired(arm, reference, metric) if arm != reference and shared else None
+                text = "" if difference is None else f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
+                lines.append(f"{arm:22} {f'{mean:.3f} ± {sd:.3f}':>16} {n:>3}  {text:>28}".rstrip())
+            lines.append("")
+        if self.missing:
+            lines += [f"partial: {len(self.missing)} missing, the first: {self.missing[0]}", ""]
+        return "\n".join(lines).rstrip()
+
+
+def common(values: Sequence[Any]) -> Any:
+    """Return the one value that all share, or the sorted list of those that occur."""
+    distinct = sorted(set(values))
+    return distinct[0] if len(distinct) == 1 else distinct
