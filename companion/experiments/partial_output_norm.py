@@ -8,7 +8,9 @@ What the paper leaves open is fixed here once and said in every record:
   uses the coordinates it has; validation error decides, then validation loss. The test rows take no part.
 - **MNIST.** Pixels are standardised; weight decay acts on weights and biases.
 - **Graphs.** The usual two-layer models with their usual dropout (GCN 0.5; GAT 0.6, attention too), row-normalised
-  features and weight decay 5e-4 on all parameters, since Table 2 says that the usual methods are used.
+  features and weight decay 5e-4 on all parameters, since Table 2 says that the usual methods are used. The learning rates
+  searched are 0.003 to 0.3: in a first search over 0.001 to 0.05 on Cora with the GCN the best points lay at the upper
+  end, where 100 epochs did not suffice; that search was replaced as a whole, for all arms alike.
 """
 
 from __future__ import annotations
@@ -116,7 +118,7 @@ class GraphRecipe:
     weight_decay: float = 5e-4
     ratios: tuple[float, float, float] = (0.6, 0.2, 0.2)
     sample: bool = False
-    space: SearchSpace = SearchSpace({"lr": (1e-3, 5e-2), "threshold": (1.0, 32.0), "stability": (1e-3, 1.0)})
+    space: SearchSpace = SearchSpace({"lr": (3e-3, 0.3), "threshold": (1.0, 32.0), "stability": (1e-3, 1.0)})
     measure_at: tuple[int, ...] = (0, 1, 2, 3, *range(5, 101, 5))
     keep_logits_at: tuple[int, ...] = (0, 1, 2, 3, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 60, 70, 75, 80, 90, 100)
 
