@@ -15,8 +15,10 @@ from typing import Any
 
 import torch
 
-from companion import methods
+from companion import geometry, methods
+from companion.geometry import *  # noqa: F403
 from companion.methods import *  # noqa: F403
+from companion.objective import Objective
 
 __version__ = "0.1.0"
 
@@ -26,7 +28,7 @@ _PARTS = frozenset(
 )
 _LAZY = {"validate": "companion.validation"}
 
-__all__ = ["device", "methods", "validate", *methods.__all__]  # noqa: F405
+__all__ = ["Objective", "device", "geometry", "methods", "validate", *geometry.__all__, *methods.__all__]  # noqa: F405
 
 
 def device(prefer: str | torch.device | None = None) -> torch.device:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def check_number(
@@ -47,7 +47,8 @@ def check_number(
     if below is not None:
         bounds.append((f"< {below:g}", value < below))
     if not allow_infinite:
-        bounds.append(("finite", math.isfinite(value)))
+        # Comparisons, not math.isfinite: torch.compile may hold a number that changed between calls as a symbol.
+        bounds.append(("finite", -math.inf < value < math.inf))
     if not all(holds for _, holds in bounds):
         raise ValueError(f"{name} must be {' and '.join(text for text, _ in bounds)}, got {value!r}")
 
@@ -164,3 +165,11 @@ def check_logits(name: str, logits: Any) -> int:
     if logits.shape[axis] == 0:
         raise ValueError(f"{name} must have at least one class on axis {axis}, got shape {tuple(logits.shape)}")
     return axis
+
+
+def keep_hyperparameter(module: nn.Module, name: str, value: float | Tensor) -> None:
+    """Store a hyperparameter on a module: a 0-d tensor as a buffer, so that it moves and stacks with the module."""
+    if isinstance(value, Tensor):
+        module.register_buffer(name, value)
+    else:
+        setattr(module, name, value)

@@ -17,6 +17,7 @@ from companion._checks import (
     check_class_indices,
     check_count,
     check_floating,
+    check_integers,
     check_number,
     check_probabilities,
     may_read_values,
@@ -419,10 +420,7 @@ def _log(p: Tensor) -> tuple[Tensor, Tensor]:
 
 def _one_hot(target: Any, values: Tensor, axis: int) -> Tensor:
     """Return where the class index equals the target, in the values' shape; raise unless the target fits."""
-    if not isinstance(target, Tensor):
-        raise TypeError(f"target must be a tensor, got {type(target).__name__}")
-    if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
-        raise TypeError(f"target must hold class indices (integers), got {target.dtype}")
+    check_integers("target", target)
     rows = tuple(n for d, n in enumerate(values.shape) if d != axis)
     if tuple(target.shape) != rows:
         raise ValueError(f"target must have shape {rows}, got {tuple(target.shape)}")

@@ -10,11 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from companion._checks import check_class_indices, check_count, check_number, may_read_values
+from companion._checks import check_class_indices, check_count, check_integers, check_number, may_read_values
 
 __all__ = ["NoisyLabels", "uniform_label_noise"]
-
-_INDEX_TYPES = {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 
 
 class NoisyLabels(NamedTuple):
@@ -56,9 +54,7 @@ def uniform_label_noise(
     """
     check_number("rate", rate, at_least=0, at_most=1)
     check_count("num_classes", num_classes)
-    if not isinstance(labels, Tensor) or labels.dtype not in _INDEX_TYPES:
-        kind = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
-        raise TypeError(f"labels must be a tensor of class indices (integers), got {kind}")
+    check_integers("labels", labels)
     if labels.ndim != 1:
         raise ValueError(f"labels must have shape (N,), got {tuple(labels.shape)}")
     if not isinstance(generator, torch.Generator):
@@ -71,7 +67,7 @@ def uniform_label_noise(
     count, device = round(float(rate) * len(labels)), generator.device
     rows = torch.randperm(len(labels), generator=generator, device=device)[:count].to(labels.device)
     least = 0 if keep_true else 1  # False: a step of 1 … C − 1 around the circle of classes never ends where it began
-    step = torch.randint(least, max(num_classes, 1), (count,), generator=generator, device=device).to(labels.device)
+    step = torch.randint(least, num_classes, (count,), generator=generator, device=device).to(labels.device)
     noisy = labels.clone()
     noisy[rows] = ((labels[rows] + step) % num_classes).to(labels.dtype)
     drawn = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)

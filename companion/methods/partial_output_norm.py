@@ -14,7 +14,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from companion._checks import as_hyperparameter, check_logits, check_number, working_dtype
+from companion._checks import as_hyperparameter, check_logits, check_number, keep_hyperparameter, working_dtype
 from companion._numerics import row_length, unit_rows
 
 __all__ = ["LengthStability", "PartialNorm", "length_stability", "partial_norm"]
@@ -115,7 +115,7 @@ class PartialNorm(nn.Module):
     def __init__(self, threshold: float | Tensor) -> None:
         super().__init__()
         check_number("threshold", threshold, above=0, allow_infinite=True)
-        self.threshold = threshold
+        keep_hyperparameter(self, "threshold", threshold)
 
     def forward(self, logits: Tensor) -> Tensor:
         """Return the logits, shortened to length δ where they are longer."""

@@ -12,7 +12,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from companion._checks import as_hyperparameter, check_count, check_logits, check_number, working_dtype
+from companion._checks import (
+    as_hyperparameter,
+    check_count,
+    check_logits,
+    check_number,
+    keep_hyperparameter,
+    working_dtype,
+)
 
 __all__ = ["ScalableBatchNorm", "scalable_batch_norm"]
 
@@ -111,8 +118,8 @@ class ScalableBatchNorm(nn.Module):
         super().__init__()
         check_count("num_classes", num_classes)
         _check_hyperparameters(scale, momentum, eps)
-        self.num_classes, self.scale, self.eps, self.momentum = num_classes, scale, eps, momentum
-        self.synchronised = synchronised
+        self.num_classes, self.eps, self.momentum, self.synchronised = num_classes, eps, momentum, synchronised
+        keep_hyperparameter(self, "scale", scale)
         self.register_buffer("running_mean", torch.zeros(num_classes))
         self.register_buffer("running_var", torch.ones(num_classes))
 

@@ -17,7 +17,9 @@ from companion._checks import (
     check_class_indices,
     check_count,
     check_floating,
+    check_integers,
     check_number,
+    keep_hyperparameter,
     may_read_values,
     working_dtype,
 )
@@ -26,7 +28,6 @@ from companion._numerics import unit_rows
 __all__ = ["AMSoftmaxHead", "PEDCCHead", "evenly_distributed_centroids"]
 
 _IGNORED = -100  # cross_entropy's default ignore_index
-_INDEX_TYPES = {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 
 
 class AMSoftmaxHead(nn.Module):
@@ -63,7 +64,9 @@ class AMSoftmaxHead(nn.Module):
     ) -> None:
         super().__init__()
         _check_head(in_features, num_classes, scale, margin)
-        self.in_features, self.num_classes, self.scale, self.margin = in_features, num_classes, scale, margin
+        self.in_features, self.num_classes = in_features, num_classes
+        keep_hyperparameter(self, "scale", scale)
+        keep_hyperparameter(self, "margin", margin)
         self.weight = nn.Parameter(torch.empty(num_classes, in_features))
         nn.init.xavier_uniform_(self.weight)
 
@@ -113,7 +116,9 @@ class PEDCCHead(nn.Module):
     ) -> None:
         super().__init__()
         _check_head(in_features, num_classes, scale, margin)
-        self.in_features, self.num_classes, self.scale, self.margin = in_features, num_classes, scale, margin
+        self.in_features, self.num_classes = in_features, num_classes
+        keep_hyperparameter(self, "scale", scale)
+        keep_hyperparameter(self, "margin", margin)
         self.register_buffer("centroids", evenly_distributed_centroids(num_classes, in_features, seed))
 
     def forward(self, features: Tensor, target: Tensor | None = None) -> Tensor:
@@ -235,9 +240,7 @@ def _check_features(features: Tensor, directions: Tensor, target: Tensor | None)
         raise ValueError(f"features must have shape (N, {dim}), got {tuple(features.shape)}")
     if target is None:
         return
-    kind = target.dtype if isinstance(target, Tensor) else type(target).__name__
-    if kind not in _INDEX_TYPES:
-        raise TypeError(f"target must be a tensor of class indices (integers), got {kind}")
+    check_integers("target", target)
     if target.shape != features.shape[:1]:
         raise ValueError(f"target must have shape ({len(features)},), got {tuple(target.shape)}")
     if may_read_values(target):

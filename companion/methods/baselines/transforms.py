@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from companion._checks import as_hyperparameter, check_logits, check_number, working_dtype
+from companion._checks import as_hyperparameter, check_logits, check_number, keep_hyperparameter, working_dtype
 from companion._numerics import row_length
 
 __all__ = ["LogitNorm", "SoftCap", "TemperatureScale", "logit_norm", "soft_cap", "temperature_scale"]
@@ -114,7 +114,8 @@ class LogitNorm(nn.Module):
         super().__init__()
         check_number("temperature", temperature, above=0)
         check_number("eps", eps, at_least=0)
-        self.temperature, self.eps = temperature, eps
+        keep_hyperparameter(self, "temperature", temperature)
+        keep_hyperparameter(self, "eps", eps)
 
     def forward(self, logits: Tensor) -> Tensor:
         """Return the logits at length 1/τ."""
@@ -137,7 +138,7 @@ class TemperatureScale(nn.Module):
     def __init__(self, temperature: float | Tensor) -> None:
         super().__init__()
         check_number("temperature", temperature, above=0)
-        self.temperature = temperature
+        keep_hyperparameter(self, "temperature", temperature)
 
     def forward(self, logits: Tensor) -> Tensor:
         """Return the logits divided by T."""
@@ -160,7 +161,7 @@ class SoftCap(nn.Module):
     def __init__(self, cap: float | Tensor) -> None:
         super().__init__()
         check_number("cap", cap, above=0)
-        self.cap = cap
+        keep_hyperparameter(self, "cap", cap)
 
     def forward(self, logits: Tensor) -> Tensor:
         """Return the logits squashed into (−cap, cap)."""
