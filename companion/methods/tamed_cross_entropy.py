@@ -133,7 +133,7 @@ class TamedCrossEntropy(Criterion):
     Example:
         >>> import torch
         >>> TamedCrossEntropy(alpha=1.0, reduction="sum")(torch.zeros(4, 3), torch.tensor([0, 1, 2, 0]))
-        tensor(2.9650)
+        tensor(2.9651)
     """
 
     def __init__(self, alpha: float | Tensor, **options: Any) -> None:

@@ -25,7 +25,7 @@ from companion._checks import (
 )
 from companion.methods._criterion import Criterion, Rows, box_cox, is_exactly, nonzero
 
-NEWTON_STEPS = 10  # for the normaliser of bi-tempered probabilities, see `_tempered_log_softmax`
+NEWTON_STEPS = 8  # for the normaliser of bi-tempered probabilities, see `_tempered_log_softmax`
 
 __all__ = [
     "ActivePassiveLoss",
