@@ -11,6 +11,7 @@ import tarfile
 import tempfile
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from zipfile import BadZipFile
@@ -27,7 +28,7 @@ from companion.data.sets import Graph, Images
 
 logger = logging.getLogger(__name__)
 
-_DOWNLOAD_ERRORS = (OSError, RuntimeError, http.client.HTTPException, EOFError, tarfile.TarError)
+_DOWNLOAD_ERRORS = (OSError, RuntimeError, http.client.HTTPException, EOFError, tarfile.TarError, DamagedFileError)
 
 
 class DataNotFoundError(FileNotFoundError):
@@ -149,22 +150,37 @@ def full_arrays(name: str, split: str) -> Arrays:
 
 def _full(entry: Entry, split: str) -> tuple[Arrays, str]:
     """Return the arrays of a full set and their checksum, from the first place that has them undamaged."""
-    problems: list[str] = []
+    problems = _Problems()
     for root in _roots():
         if (found := _read_from(root, entry, split, problems)) is not None:
+            problems.warn("another copy is used")
             return found
-    for problem in problems:
-        warnings.warn(f"{problem}; fetching {entry.title} again into {cache_folder()}", UserWarning, stacklevel=4)
+    problems.warn(f"fetching {entry.title} again into {cache_folder()}")
     try:
         _download(entry, split)
     except ImportError as error:
         raise ImportError(_advice(entry, error, problems), name=error.name) from error
     except _DOWNLOAD_ERRORS as error:
         raise DataNotFoundError(_advice(entry, error, problems)) from error
-    problems_after: list[str] = []
-    if (found := _read_from(cache_folder(), entry, split, problems_after)) is not None:
+    arrived = _Problems()
+    if (found := _read_from(cache_folder(), entry, split, arrived)) is not None:
         return found
-    raise DataNotFoundError(_advice(entry, DamagedFileError("; ".join(problems_after)), problems))
+    raise DataNotFoundError(_advice(entry, DamagedFileError("; ".join(arrived.all())), problems))
+
+
+@dataclass
+class _Problems:
+    """What was wrong with the files met on the way: worth a warning if damaged, worth a note if some are missing."""
+
+    damaged: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    def all(self) -> list[str]:
+        return self.damaged + self.missing
+
+    def warn(self, remedy: str) -> None:
+        for problem in self.damaged:
+            warnings.warn(f"{problem}; {remedy}", UserWarning, stacklevel=4)  # at the line that called `load`
 
 
 def _roots() -> list[Path]:
@@ -177,12 +193,15 @@ def _roots() -> list[Path]:
     return roots
 
 
-def _read_from(root: Path, entry: Entry, split: str, problems: list[str]) -> tuple[Arrays, str] | None:
+def _read_from(root: Path, entry: Entry, split: str, problems: _Problems) -> tuple[Arrays, str] | None:
     """Return a set's arrays and checksum from the first undamaged layout under a root; note what is damaged."""
     for layout in entry.layouts:
         for place in layout.folders:
             folder = root / place
-            if not all((folder / file).is_file() for file in layout.files[split]):
+            missing = [file for file in layout.files[split] if not (folder / file).is_file()]
+            if missing:
+                if len(missing) < len(layout.files[split]):
+                    problems.missing.append(f"{folder / missing[0]} is missing beside the other files")
                 continue
             if layout.slow and (kept := _read_decoded(entry, split)) is not None:
                 return kept
@@ -191,7 +210,7 @@ def _read_from(root: Path, entry: Entry, split: str, problems: list[str]) -> tup
                 arrays = layout.read(folder, layout.files[split], split)
                 checksum = _verified(arrays, entry.checksums.get(split), f"{entry.title} as read from {folder}")
             except DamagedFileError as error:
-                problems.append(str(error))
+                problems.damaged.append(str(error))
                 continue
             if layout.slow:
                 _keep_decoded(entry, split, arrays)
@@ -222,10 +241,10 @@ def _read_decoded(entry: Entry, split: str) -> tuple[Arrays, str] | None:
     """Return the decoded copy if there is one and it is right; a damaged copy counts as none and is written anew."""
     path = _decoded_path(entry, split)
     try:
-        with np.load(path, allow_pickle=False) as packed:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as packed:
             arrays = {key: packed[key] for key in ("inputs", "labels")}
         return arrays, _verified(arrays, entry.checksums[split], str(path))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         logger.warning("%s is damaged (%s); decoding %s again", path, error, entry.title)
@@ -309,12 +328,12 @@ def _fetch_graph(entry: Entry, layout: Layout, split: str, folder: Path) -> Path
     return folder
 
 
-def _advice(entry: Entry, error: Exception, problems: list[str]) -> str:
+def _advice(entry: Entry, error: Exception, problems: _Problems) -> str:
     roots = [f"COMPANION_DATA ({os.environ['COMPANION_DATA']})"] if os.environ.get("COMPANION_DATA") else []
     lines = [
         f"{entry.title} was not found and could not be downloaded: {error}",
         f"Looked in: {', '.join([*roots, f'the cache ({cache_folder()})'])}.",
-        *(f"Note: {problem}." for problem in problems),
+        *(f"Note: {problem}." for problem in problems.all()),
         "What to do, any one of these:",
     ]
     if entry.sample_checksums is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import numbers
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -27,14 +28,14 @@ def random_split(num_rows: int, ratios: Sequence[float], *, generator: torch.Gen
         One int64 index tensor a part, on the generator's device (CPU for None).
 
     Raises:
-        TypeError: a ratio is no number.
+        TypeError: ``num_rows`` is no whole number, or a ratio is no number.
         ValueError: ``num_rows`` is negative, or ``ratios`` is empty or holds a number that is not positive.
 
     Example:
         >>> [len(part) for part in random_split(2708, (6, 2, 2), generator=torch.Generator().manual_seed(0))]
         [1625, 541, 542]
     """
-    check_number("num_rows", num_rows, at_least=0)
+    _check_whole("num_rows", num_rows, at_least=0)
     if not ratios:
         raise ValueError("ratios must hold at least one number, got none")
     for ratio in ratios:
@@ -64,6 +65,7 @@ def batches(
         Pairs of a batch's inputs and labels.
 
     Raises:
+        TypeError: ``batch_size`` is no whole number.
         ValueError: ``inputs`` and ``labels`` differ in length, or ``batch_size`` is below 1.
 
     Example:
@@ -71,7 +73,7 @@ def batches(
         >>> [len(labels) for _, labels in batches(rows, rows, 2, generator=None)]
         [2, 2, 1]
     """
-    check_number("batch_size", batch_size, at_least=1)
+    _check_whole("batch_size", batch_size, at_least=1)
     if len(inputs) != len(labels):
         raise ValueError(f"inputs and labels must have the same length, got {len(inputs)} and {len(labels)}")
     if not shuffle:
@@ -83,3 +85,9 @@ def batches(
 def _permutation(num_rows: int, generator: torch.Generator | None) -> Tensor:
     device = "cpu" if generator is None else generator.device
     return torch.randperm(num_rows, generator=generator, device=device)
+
+
+def _check_whole(name: str, value: int, *, at_least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    check_number(name, int(value), at_least=at_least)
