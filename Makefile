@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 py
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-long notebooks figure lab format lock environment clean
+.PHONY: help book test test-long notebooks picture lab format newest lock environment clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test-long: environment  ## the same with the long forms of the tests
 notebooks: environment  ## write plain-Markdown copies of the notebooks for Colab to _build/colab
 	@$(RUN) -m book.tools.portable
 
+picture: book  ## take the README's picture of the live figure from the built book
+	@$(RUN) -m book.tools.picture
+
 lab: environment  ## open the notebooks in JupyterLab
 	@$(RUN) -m jupyterlab notebooks
 
@@ -30,6 +33,12 @@ format: environment  ## bring code and notebooks into shape: ruff, nbstripout
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
 	@$(RUN) -m nbstripout notebooks/*.ipynb
+
+newest: environment  ## resolve the newest releases that the ranges allow and install them (CI does it once a week)
+	@rm requirements.lock
+	@UV_CUSTOM_COMPILE_COMMAND="make newest" .venv/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 \
+		--generate-hashes --extra all --group build pyproject.toml -o requirements.lock
+	@$(PYTHON) book/tools/environment.py
 
 lock: environment  ## resolve the exact versions again (needs the network; delete requirements.lock first to take the newest)
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
