@@ -79,10 +79,10 @@ export function statusLine() {
   };
 }
 
-/** A named bar with its number; a value beyond `full` runs off the track with a soft end. */
+/** A named bar with its number (a meter, read on demand and never announced); a value beyond `full` runs off the track with a soft end. */
 export function bar({ label, full, kind, digits = 3 }) {
   const fill = html("span", { class: "lf-fill" });
-  const number = html("output", { class: "lf-number" });
+  const number = html("span", { class: "lf-number", "aria-hidden": "true" });
   const track = html("span", { class: "lf-track", role: "meter", "aria-label": label, "aria-valuemin": 0 }, fill);
   const node = html("div", { class: `lf-row lf-bar lf-${kind}` }, html("span", { class: "lf-name" }, label), track, number);
   return {
@@ -103,7 +103,7 @@ export function bar({ label, full, kind, digits = 3 }) {
  */
 export function gapArrow({ label, full, digits = 3 }) {
   const shaft = html("span", { class: "lf-gap" });
-  const number = html("output", { class: "lf-number" });
+  const number = html("span", { class: "lf-number" });
   const node = html("div", { class: "lf-row lf-gaps" }, html("span", { class: "lf-name" }, label),
     html("span", { class: "lf-lane", "aria-hidden": "true" }, shaft), number);
   return {
@@ -123,7 +123,7 @@ export function gapArrow({ label, full, digits = 3 }) {
 export function sliderRow({ label, min, max, step, digits = 1, onInput }) {
   const id = freshId("slider");
   const input = html("input", { type: "range", id, min, max, step });
-  const number = html("output", { class: "lf-number", for: id });
+  const number = html("output", { class: "lf-number", for: id, "aria-hidden": "true" }); // the slider itself says its value
   const node = html("div", { class: "lf-row lf-slider" }, html("label", { for: id, class: "lf-name" }, label), input, number);
   input.addEventListener("input", () => onInput(Number(input.value)));
   return {
@@ -307,6 +307,9 @@ const STYLE = `
 .lf-slider input::-webkit-slider-thumb { -webkit-appearance: none; width: 18px; height: 18px; margin-top: -6px; border: 0; border-radius: 50%; background: var(--lf-method); }
 .lf-slider input::-moz-range-thumb { width: 18px; height: 18px; border: 0; border-radius: 50%; background: var(--lf-method); }
 .lf-compact { max-width: 760px; }
+@container (max-width: 440px) {
+  .lf .lf-status { min-height: 2.9em; }
+}
 @container (min-width: 600px) {
   .lf-body { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 24px; }
 }
