@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from companion import papers
 from companion.chapter._display import MUTED, RULE, SANS, Panel, inline, plain, style
+from companion.results import holm
 
 VERDICTS = {
     "agrees": "the interval lies above zero and reaches the paper's effect",
@@ -69,6 +71,7 @@ class Comparison:
         difference: mean of error(baseline) − error(better), in points; positive is the paper's direction.
         low: lower end of its 95 % interval.
         high: upper end.
+        p: two-sided p-value of the paired t test, not corrected.
         effect: the paper's difference, or None.
     """
 
@@ -81,6 +84,7 @@ class Comparison:
     difference: float
     low: float
     high: float
+    p: float
     effect: float | None
 
     @property
@@ -90,8 +94,10 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """The verdict by the rule of `verdict`, or a dash where the paper prints nothing to compare with."""
-        return "–" if self.effect is None else verdict(self.low, self.high, self.effect)
+        """The verdict by the rule of `verdict`; a dash where the paper prints no effect, "one pair" where n is 1."""
+        if self.effect is None:
+            return "–"
+        return verdict(self.low, self.high, self.effect) if self.n > 1 else "one pair"
 
 
 def compare(
@@ -107,29 +113,31 @@ def compare(
         label: data and model.
         metric: an error; smaller is better.
     """
-    paired = results.paired(better, baseline, metric)
+    gain = results.gain(better, baseline, metric)
     first, second = results.summary(baseline, metric), results.summary(better, metric)
-    # The results' pairs are better − baseline; an effect is an error that goes down, hence the exchange of ends.
     return Comparison(
         label=label,
         better=better,
         baseline=baseline,
         means=(first.mean, second.mean),
         sds=(first.sd, second.sd),
-        n=paired.n,
-        difference=-paired.mean,
-        low=-paired.high,
-        high=-paired.low,
+        n=gain.n,
+        difference=gain.mean,
+        low=gain.low,
+        high=gain.high,
+        p=gain.p,
         effect=effect,
     )
 
 
 def _setting(results: Mapping[str, Any], ours: Mapping[str, str]) -> Any | None:
-    """Return the recorded results that repeat a printed row, or None where they are not recorded (yet)."""
+    """Return the recorded results that repeat a printed row, or None where its runs are not recorded."""
     found = results.get(ours["experiment"])
-    if found is not None and "setting" in ours:
-        return found.at(ours["setting"])
-    return found
+    if found is None:
+        return None
+    chosen = found[ours["setting"]] if "setting" in ours else found
+    shared = set(chosen.seeds(ours["better"])) & set(chosen.seeds(ours["baseline"]))
+    return chosen if shared else None
 
 
 def comparisons(results: Mapping[str, Any], table: papers.Table, effects: Mapping[str, float]) -> list[Comparison | None]:
@@ -138,7 +146,7 @@ def comparisons(results: Mapping[str, Any], table: papers.Table, effects: Mappin
     Args:
         results: experiment name to recorded results.
         table: a printed table.
-        effects: row label to the paper's effect where the table itself does not print errors.
+        effects: arm to the paper's effect, where the table itself prints no errors.
     """
     found: list[Comparison | None] = []
     for row in table.rows:
@@ -146,7 +154,7 @@ def comparisons(results: Mapping[str, Any], table: papers.Table, effects: Mappin
         if chosen is None:
             found.append(None)
             continue
-        printed = round(row.baseline.mean - row.better.mean, 6) if row.baseline else effects.get(row.label)
+        printed = round(row.baseline.mean - row.better.mean, 6) if row.baseline else effects.get(row.ours["better"])
         found.append(compare(chosen, row.ours["better"], row.ours["baseline"], effect=printed, label=row.label))
     return found
 
@@ -157,7 +165,7 @@ def table_beside(results: Mapping[str, Any], table: papers.Table, *, effects: Ma
     Args:
         results: experiment name to recorded results, ``{"pon-mnist": companion.results.load("pon-mnist")}``.
         table: a printed table, from `companion.papers.table`.
-        effects: row label to the paper's effect in points where the table prints only relative reductions.
+        effects: arm to the paper's effect in points, where the table prints only relative reductions.
 
     Returns:
         A table; rows without a run of ours say so.
@@ -202,7 +210,7 @@ def interval_text(mean: float, low: float, high: float) -> str:
 
 
 def error_table(results: Any, arms: Sequence[str] | None = None, metric: str = "test_error") -> Panel:
-    """Show the final errors of all arms: mean ± sd over the seeds, and the chosen knobs.
+    """Show the final errors of all arms: mean ± sd over the seeds, and the knobs that the search chose.
 
     Args:
         results: recorded results of one setting.
@@ -211,29 +219,56 @@ def error_table(results: Any, arms: Sequence[str] | None = None, metric: str = "
     """
     rows = []
     for arm in arms or results.arms:
-        summary = results.summary(arm, metric)
-        rows.append([arm, f"{summary.mean:.2f} ± {summary.sd:.2f}", str(summary.n), knobs_text(results.record(arm))])
+        if not results.seeds(arm):
+            rows.append([arm, "not run", "0", ""])
+            continue
+        mean, sd, n = results.summary(arm, metric)
+        rows.append([arm, f"{mean:.2f} ± {sd:.2f}" if n > 1 else f"{mean:.2f}", str(n), knobs_text(results.knobs(arm))])
     return render_table(["arm", "test error, %", "seeds", "chosen by the search"], rows, caption="Final epoch, mean ± sd.")
 
 
-def knobs_text(record: Any) -> str:
-    """Write the knobs of a record: learning rate, δ, α, weight decay, those that act.
+def knobs_text(knobs: Mapping[str, float]) -> str:
+    """Write an arm's knobs: learning rate, δ, α, weight decay, those that act.
 
     Example:
-        >>> knobs_text({"optimiser": {"lr": 0.1, "weight_decay": 0.0}, "objective": {"threshold": 8.0, "stability": 0.0}})
+        >>> knobs_text({"lr": 0.1, "threshold": 8.0, "stability": 0.0, "weight_decay": 0.0})
         'learning rate 0.1, δ = 8'
     """
-    data = record if isinstance(record, Mapping) else record.to_dict()
-    optimiser, objective = data["optimiser"], data["objective"]
-    threshold = objective.get("threshold")
-    finite = threshold is not None and float(threshold) != float("inf")
     parts = [
-        f"learning rate {optimiser['lr']:.3g}",
-        f"δ = {float(threshold):.3g}" if finite else "",
-        f"α = {objective['stability']:.3g}" if objective.get("stability") else "",
-        f"decay {optimiser['weight_decay']:.2g}" if optimiser.get("weight_decay") else "",
+        f"learning rate {knobs['lr']:.3g}",
+        f"δ = {knobs['threshold']:.3g}" if math.isfinite(knobs["threshold"]) else "",
+        f"α = {knobs['stability']:.3g}" if knobs["stability"] else "",
+        f"decay {knobs['weight_decay']:.2g}" if knobs["weight_decay"] else "",
     ]
     return ", ".join(part for part in parts if part)
+
+
+def family_note(results: Mapping[str, Any], paper: str, family: str) -> str:
+    """Say how many of a family's comparisons stay below 0.05 after Holm's correction.
+
+    Args:
+        results: experiment name to recorded results.
+        paper: short name of the paper.
+        family: name of the family in ``contrasts.json``.
+
+    Returns:
+        One sentence; it names the comparisons that stay, or says that none does.
+    """
+    members, p_values = [], []
+    for contrast in papers.contrasts(paper):
+        if contrast.family != family:
+            continue
+        found = results.get(contrast.experiment)
+        if found is not None and len(found.settings) > 1:
+            found = found[f"{contrast.data}/{contrast.model}"]
+        if found is None or len(set(found.seeds(contrast.better)) & set(found.seeds(contrast.baseline))) < 2:
+            continue
+        members.append(f"{contrast.better} against {contrast.baseline} ({contrast.data}, {contrast.model})")
+        p_values.append(found.gain(contrast.better, contrast.baseline).p)
+    kept = [name for name, p in zip(members, holm(p_values), strict=True) if p < 0.05]
+    stays = f"{len(kept)} stay{'s' if len(kept) == 1 else ''} below 0.05" if kept else "none stays below 0.05"
+    named = f": {'; '.join(kept)}" if kept else ""
+    return f"With Holm's correction over the {len(members)} comparisons fixed beforehand as one family, {stays}{named}."
 
 
 def printed_reductions(paper: str) -> Panel:

@@ -1,0 +1,448 @@
+"""What chapter 01 alone needs: its figures from recorded runs, and the checks of its exercises.
+
+The first sentence of every caption is chosen by the numbers: both outcomes are written, the data decide.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from companion import plots
+from companion.chapter._display import Panel
+from companion.chapter._exercises import Feedback, check_function, check_number, feedback
+from companion.chapter._quiz import Question, quiz
+from companion.geometry import entropy
+from companion.methods.partial_output_norm import partial_norm
+
+# --- figures from recorded runs ------------------------------------------------------------------------------------
+
+
+def ends(results: Any, arm: str, metric: str) -> tuple[float, float]:
+    """Return the mean over seeds of a metric before training and after the last epoch."""
+    values = results.curve(arm, metric)[1]
+    return float(values[:, 0].mean()), float(values[:, -1].mean())
+
+
+def recorded_arms(results: Any) -> tuple[str, ...]:
+    """Return the arms that have at least one recorded run."""
+    return tuple(arm for arm in results.arms if results.seeds(arm))
+
+
+def figure_length(results: Any, *, centred: bool = False) -> plots.Shown:
+    """The paper's Figure 2 with all arms: the mean output length over the epochs."""
+    metric = "centred_length" if centred else "length"
+    arms = recorded_arms(results)
+    first, last = ends(results, "vanilla", metric)
+    _, clipped = ends(results, "P-ON", metric)
+    moved = "grows" if last > first else "shrinks"
+    beside = "less than" if clipped < last else "no less than"
+    caption = (
+        f"With plain cross entropy the mean {'centred ' if centred else ''}length {moved} from {first:.1f} to {last:.1f}; "
+        f"with the partial norm it ends at {clipped:.1f}, {beside} without. Lengths are of the raw logits, before the ball."
+    )
+    listed = "; ".join(f"{arm} {ends(results, arm, metric)[1]:.1f}" for arm in arms)
+    alt = f"Curves of the mean length of the logit vector over the epochs. Last values: {listed}."
+    return plots.curves(results, metric, arms=arms, alt=alt, caption=caption, name=f"figure-{metric.replace('_', '-')}")
+
+
+def radial_share(results: Any, arm: str = "vanilla") -> np.ndarray:
+    """Return mean radial part over mean length of the logit gradient, (epochs,), averaged over seeds."""
+    radial, whole = (results.curve(arm, metric)[1].mean(axis=0) for metric in ("radial_gradient", "gradient"))
+    return radial / whole
+
+
+def figure_gradient(results: Any) -> plots.Shown:
+    """The paper's Figure 3: the whole logit gradient of plain cross entropy and its radial part."""
+    epochs = results.curve("vanilla", "gradient")[0]
+    share = radial_share(results)
+    whole = plots.Style("ink", "-", "o", "whole gradient")
+    along = plots.Style("pon", (0, (5, 2.2)), "s", "its radial part")
+    parts = [("gradient", whole), ("radial_gradient", along)]
+
+    def draw(ax: Any, narrow: bool) -> None:
+        tips = []
+        for metric, look in parts:
+            mean, low, high = plots.mean_and_band(results.curve("vanilla", metric)[1])
+            plots.band(ax, epochs, low, high, look)
+            plots.line(ax, epochs, mean, look)
+            tips.append((float(mean[-1]), look.label, look))
+        ax.set_yscale("log")
+        ax.set_xlim(0, float(epochs[-1]))
+        plots.name_axes(ax, "epoch", "mean length over training rows, logarithmic axis")
+        plots.label_lines(ax, tips, narrow=narrow)
+
+    trend = "follows" if share.min() > 0.5 * share.max() else "does not keep pace with"
+    caption = (
+        f"The radial part {trend} the whole gradient: it is {share[0]:.0%} of its length before training and "
+        f"{share[-1]:.0%} at the end. Plain cross entropy. {plots.provenance_note(results, ['vanilla'], 'gradient')}"
+    )
+    alt = (
+        f"Two curves on a logarithmic axis over {epochs[-1]:.0f} epochs: the mean length of the logit gradient, and of its "
+        f"radial part; their ratio goes from {share[0]:.2f} to {share[-1]:.2f}."
+    )
+    return plots.show(draw, title="Radial part of the logit gradient", alt=alt, caption=caption, name="figure-gradient")
+
+
+def figure_loss_and_entropy(results: Any, arm: str = "vanilla") -> plots.Shown:
+    """Mean loss and mean entropy on training and test rows: where they cross, the pressure on the common length turns."""
+    epochs = results.curve(arm, "train_loss")[0]
+    gaps = {split: ends(results, arm, f"{split}_loss")[1] - ends(results, arm, f"{split}_entropy")[1] for split in ("train", "test")}
+
+    def draw(axes: Any, narrow: bool) -> None:
+        for ax, split in zip(axes, ("train", "test"), strict=True):
+            tips = []
+            for what, look in (("loss", plots.Style("ink", "-", "o", "loss")), ("entropy", plots.Style("muted", (0, (5, 2.2)), "s", "entropy"))):
+                mean, low, high = plots.mean_and_band(results.curve(arm, f"{split}_{what}")[1])
+                plots.band(ax, epochs[1:], low[1:], high[1:], look)
+                plots.line(ax, epochs[1:], mean[1:], look)
+                tips.append((float(mean[-1]), look.label, look))
+            ax.set_xlim(0, float(epochs[-1]))
+            ax.set_ylim(bottom=0)
+            plots.name_axes(ax, "epoch", f"mean over the {'training' if split == 'train' else 'test'} rows, nats")
+            plots.label_lines(ax, tips, narrow=narrow)
+
+    words = {split: "below" if gap < 0 else "above" for split, gap in gaps.items()}
+    caption = (
+        f"At the end the mean loss is {words['train']} the mean entropy on the training rows and {words['test']} it on "
+        f"the test rows. Below means under-confident, a pull towards longer logits; above means over-confident. The point "
+        f"before training is left out. {plots.provenance_note(results, [arm], 'train_loss')}"
+    )
+    alt = (
+        f"Two panels with mean loss and mean entropy over the epochs. Loss minus entropy at the end: {gaps['train']:+.4f} on "
+        f"training rows, {gaps['test']:+.4f} on test rows."
+    )
+    return plots.show(
+        draw, title="Loss and entropy", alt=alt, caption=caption, panels=2, width="wide", name="figure-loss-entropy"
+    )
+
+
+def figure_parameter_gradient(results: Any) -> plots.Shown:
+    """The paper's Figure 5: the length of the parameter gradient, baseline and partial norm, logarithmic."""
+    arms = ("vanilla", "P-ON")
+    last = {arm: ends(results, arm, "parameter_gradient")[1] for arm in arms}
+    words = "larger" if last["P-ON"] > last["vanilla"] else "smaller"
+    caption = (
+        f"At the end the parameter gradient with the partial norm is {words} than without: {last['P-ON']:.2g} against "
+        f"{last['vanilla']:.2g}."
+    )
+    alt = f"Two curves over the epochs on a logarithmic axis, ending at {last['vanilla']:.2g} (vanilla) and {last['P-ON']:.2g} (P-ON)."
+    return plots.curves(
+        results, "parameter_gradient", arms=arms, alt=alt, caption=caption, yscale="log", from_zero=False, name="figure-parameter-gradient"
+    )
+
+
+def rank_correlation(left: Any, right: Any) -> float:
+    """Return Spearman's rank correlation (ties share their mean rank).
+
+    Example:
+        >>> rank_correlation([1, 2, 3], [10, 30, 20])
+        0.5
+    """
+    ranks = []
+    for values in (left, right):
+        values = np.asarray(values, dtype=float)
+        ranks.append([(values < v).sum() + ((values == v).sum() - 1) / 2 for v in values])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def figure_gap(results: Any) -> plots.Shown:
+    """The paper's Figure 8 with our arms: generalisation gap against the deviation of the lengths, at the last epoch."""
+    arms = recorded_arms(results)
+    points = {arm: (results.final(arm, "length_deviation"), results.final(arm, "generalisation_gap")) for arm in arms}
+    over_time = rank_correlation(
+        *(results.curve("vanilla", metric)[1].mean(axis=0)[1:] for metric in ("length_deviation", "generalisation_gap"))
+    )
+    across = rank_correlation(*(np.array([points[arm][k].mean() for arm in arms]) for k in (0, 1)))
+
+    def draw(ax: Any, narrow: bool) -> None:
+        ends_ = []
+        for arm in arms:
+            plots.scatter(ax, *points[arm], arm)
+            ends_.append((float(points[arm][1].mean()), plots.style_of(arm).label, arm))
+        ax.set_xlim(left=0)
+        ax.set_ylim(bottom=0)
+        plots.name_axes(ax, "standard deviation of the lengths ‖z‖", "generalisation gap, points")
+        plots.label_lines(ax, ends_, narrow=narrow)
+
+    verb = "rise together" if across > 0.5 else ("go opposite ways" if across < -0.5 else "show no common order")
+    caption = (
+        f"Across the arms, gap and deviation {verb}: rank correlation {across:+.2f} over {len(arms)} arms. Within plain "
+        f"cross entropy, over the epochs, it is {over_time:+.2f}. One point a seed, last epoch; gap = test minus training error."
+    ).replace("-", "−")
+    alt = f"A point for every seed of {len(arms)} arms. Rank correlation of the arms' means {across:+.2f}."
+    return plots.show(draw, title="Generalisation gap and deviation of the lengths", alt=alt, caption=caption, name="figure-gap")
+
+
+def figure_floor(num_classes: tuple[int, ...] = (2, 10, 100, 1000)) -> plots.Shown:
+    """The highest confidence that a ball of radius δ allows, for several numbers of classes."""
+    from companion.geometry import confidence_ceiling
+
+    radii = np.linspace(0.2, 20, 200)
+    looks = [plots.Style("pon", dash, "o", f"C = {n}") for n, dash in zip(num_classes, ("-", (0, (5, 2.2)), (0, (1.2, 1.6)), (0, (6, 1.8, 1.2, 1.8))), strict=False)]
+    curves = [[float(confidence_ceiling(n, threshold=float(r))) for r in radii] for n in num_classes]
+
+    def draw(ax: Any, narrow: bool) -> None:
+        for look, values in zip(looks, curves, strict=True):
+            plots.line(ax, radii, values, look)
+            at = int(np.searchsorted(values, 0.5))
+            ax.annotate(look.label, (radii[at], values[at]), xytext=(5, -8), textcoords="offset points", color=look.color, weight=700)
+        ax.set_xlim(0, 20)
+        ax.set_ylim(0, 1.02)
+        plots.name_axes(ax, "threshold δ", "highest possible confidence")
+
+    need = [float(required_threshold(0.99, n)) for n in num_classes]
+    caption = (
+        "The more classes, the larger a ball must be: 99 % confidence needs "
+        + ", ".join(f"δ = {value:.1f} for C = {n}" for value, n in zip(need, num_classes, strict=True))
+        + ". From the loss floor derived above."
+    )
+    alt = "Rising curves, one for each number of classes; with more classes the curve rises at a larger threshold."
+    return plots.show(draw, title="Confidence ceiling of the ball", alt=alt, caption=caption, name="figure-floor")
+
+
+def required_threshold(confidence: float, num_classes: int) -> float:
+    """Return the smallest δ that allows a confidence: √((C−1)/C)·log((C−1)·c/(1−c)).
+
+    Example:
+        >>> round(required_threshold(0.99, 10), 2)
+        6.44
+    """
+    n = num_classes
+    return math.sqrt((n - 1) / n) * math.log((n - 1) * confidence / (1 - confidence))
+
+
+# --- demonstrations ------------------------------------------------------------------------------------------------
+
+
+def loss_gradient(logits: Tensor, target: Tensor, threshold: float = math.inf) -> tuple[Tensor, Tensor]:
+    """Return the loss of every row and its gradient with respect to the raw logits, with the partial norm before it.
+
+    Args:
+        logits: (N, C).
+        target: (N,) class indices.
+        threshold: δ; ``inf`` is plain cross entropy.
+
+    Returns:
+        Losses (N,) and gradients (N, C).
+
+    Example:
+        >>> loss, gradient = loss_gradient(torch.tensor([[5.0, -5.0]]), torch.tensor([1]), threshold=2.0)
+        >>> round(float(loss), 3), float(gradient.abs().max())
+        (2.886, 0.0)
+    """
+    leaf = logits.detach().clone().requires_grad_()
+    losses = cross_entropy(partial_norm(leaf, threshold), target, reduction="none")
+    (gradient,) = torch.autograd.grad(losses.sum(), leaf)
+    return losses.detach(), gradient
+
+
+def descend(logits: Tensor, target: Tensor, *, rate: float, steps: int, threshold: float = math.inf) -> Tensor:
+    """Return the path of free logits under gradient descent, (steps + 1, N, C): each row moves by its own gradient.
+
+    Args:
+        logits: start, (N, C).
+        target: (N,) class indices.
+        rate: step size.
+        steps: how many.
+        threshold: δ; ``inf`` is plain cross entropy.
+    """
+    path = [logits.detach()]
+    for _ in range(steps):
+        path.append(path[-1] - rate * loss_gradient(path[-1], target, threshold)[1])
+    return torch.stack(path)
+
+
+# --- exercises -----------------------------------------------------------------------------------------------------
+
+
+def check_first_sample(answer: Any) -> Feedback:
+    """Exercise 1: loss minus entropy of the logits (3, 1, 0.5) with the third class true."""
+    z = torch.tensor([3.0, 1.0, 0.5], dtype=torch.float64)
+    p = torch.softmax(z, 0)
+    loss, spread = float(-p[2].log()), float(entropy(p, dim=0))
+    return check_number(
+        answer,
+        loss - spread,
+        right="The difference is positive: this length wants to shrink.",
+        hint="Loss first: minus the logarithm of the *third* probability. Then subtract $-\\sum_i p_i\\log p_i$, in nats.",
+        slips={
+            "That is entropy minus loss; the sign tells growth from shrinking, so mind it.": spread - loss,
+            "That is the loss alone; subtract the entropy.": loss,
+            "Your loss takes the first class for the label; the third one is true.": float(-p[0].log()) - spread,
+            "Logarithms here are natural ones (nats); yours look like base 2.": (loss - spread) / math.log(2),
+        },
+    )
+
+
+def check_threshold(answer: Any) -> Feedback:
+    """Exercise 2: the smallest δ with which ten classes allow 99 % confidence."""
+    right = required_threshold(0.99, 10)
+    return check_number(
+        answer,
+        right,
+        right="With any smaller ball, no training can make this network 99 % sure.",
+        hint="Set the loss floor equal to $-\\log 0.99$ and solve for δ.",
+        slips={
+            "That would be right if the margin were δ itself; on the class axis it is $\\delta\\sqrt{n/(n-1)}$.": math.log(9 * 99),
+            "The root is upside down: δ is the gap divided by $\\sqrt{n/(n-1)}$.": math.log(9 * 99) * math.sqrt(10 / 9),
+        },
+        tolerance=2e-3,
+    )
+
+
+def check_partial_norm(answer: Any) -> Feedback:
+    """Exercise 3: the reader's own partial norm, on rows inside, outside, and at zero."""
+    rows = torch.tensor([[3.0, 4.0, 0.0], [0.3, 0.4, 0.0], [0.0, 0.0, 0.0], [-6.0, 8.0, 0.0]], dtype=torch.float64)
+    cases = [(rows, 1.0), (rows, 5.0), (rows, 100.0)]
+    said = check_function(
+        answer,
+        partial_norm,
+        cases,
+        right="It agrees on rows inside, outside and on the ball, and at zero.",
+        hint="Each *row* has its own length (`dim=1, keepdim=True`); rows inside stay as they are; a row of zeros must not divide by zero.",
+    )
+    if not said.passed:
+        return said
+    leaf = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(answer(leaf, 1.0).sum(), leaf)
+    if not torch.isfinite(slope).all():
+        return feedback(
+            "not yet",
+            "The values agree, but the gradient at a row of zeros is NaN: the branch that is *not* taken still divides by "
+            "zero. Give the division a safe length first (`clamp` it), then choose.",
+        )
+    return said
+
+
+def check_missing_error(answer: Any) -> Feedback:
+    """Exercise 4: the vanilla error of the lost Table 3 (MLP), from five printed percentages."""
+    return check_number(
+        answer,
+        1.84,
+        right="1.84 % is the only such error near the printed ones: one consistent reading, still not the printed table.",
+        hint="Try every error from 1.00 to 3.00 in steps of 0.01 as the vanilla one. For each printed percentage there must be a "
+        "second error with two decimals that gives it, rounded or cut; the one of weight decay must be 1.64.",
+        slips={"That is the error *with* weight decay (Table 1); the one without is asked for.": 1.64},
+        tolerance=1e-6,
+    )
+
+
+def check_temperature_form(answer: Any) -> Feedback:
+    """Exercise 5: the partial norm's gradient as that of a temperature, damped and with its radial part removed."""
+    z = torch.tensor([[2.5, 1.2, -3.0], [0.0, 4.0, 3.0]], dtype=torch.float64)
+    cases = [(z, torch.tensor([0, 2]), 1.0), (z, torch.tensor([1, 1]), 2.5)]
+
+    def reference(logits: Tensor, target: Tensor, threshold: float) -> Tensor:
+        return loss_gradient(logits, target, threshold)[1]
+
+    return check_function(
+        answer,
+        reference,
+        cases,
+        right="So outside its ball the partial norm is a temperature ‖z‖/δ of each sample's own, damped, without its radial part.",
+        hint="With a = δ/‖z‖: take softmax(a·z) − e_y, remove its part along z, multiply by a.",
+        tolerance=1e-9,
+    )
+
+
+def check_wrong_yet_growing(logits: Any, label: Any) -> Feedback:
+    """Exercise 6: any three logits and a label that is not the largest one, with loss below entropy."""
+    if logits is Ellipsis or label is Ellipsis or logits is None:
+        return feedback("open", "Put three logits and a label (0, 1 or 2) where the dots are, and run the cell again.")
+    z = torch.as_tensor(logits, dtype=torch.float64)
+    if z.shape != (3,) or label not in (0, 1, 2):
+        return feedback("not yet", "Three logits and a label 0, 1 or 2 are wanted.")
+    if not bool((z > z[label]).any()):
+        return feedback("not yet", "This sample is classified correctly (or tied); another logit must be larger than the label's.")
+    p = torch.softmax(z, 0)
+    gap = float(-p[label].log() - entropy(p, dim=0))
+    if gap >= 0:
+        return feedback(
+            "not yet", f"Wrong it is, but the loss is {gap:.3f} above the entropy. Make the mistake a narrow one, and let a third class pull the mean down."
+        )
+    return feedback("right", f"A wrong prediction whose loss is {-gap:.3f} below its entropy: it is wrong and still grows.")
+
+
+def check_stability_norm(answer: Any) -> Feedback:
+    """Exercise 7: the total length of the penalty's gradient with respect to the lengths, for a batch of 128 and α = 1."""
+    return check_number(
+        answer,
+        1 / math.sqrt(128),
+        right="It is α/√B whatever the deviation is: the penalty pushes as hard at the end as at the start.",
+        hint="Square $(\\ell_b-\\bar\\ell)/(B\\cdot SD)$, sum over $b$, and use what SD² is.",
+        slips={"That is the square; take the root.": 1 / 128},
+        tolerance=2e-3,
+    )
+
+
+def check_figure_1(answer: Any) -> Feedback:
+    """Predict: which label the numbers of Figure 1 belong to."""
+    return check_number(
+        answer,
+        1,
+        right="They belong to the second class (index 1).",
+        hint="Compute the loss for both labels and compare with 1.54.",
+    )
+
+
+
+def chapter_quiz() -> Panel:
+    """Return the quiz of chapter 01."""
+    return quiz(
+        [
+            Question(
+                "A sample is classified correctly, its logits are not all equal. Plain cross entropy, one small step of its "
+                "own gradient. Its logit vector …",
+                (
+                    ("always gets longer.", "Its loss is below its entropy: the label's logit lies above the predicted mean."),
+                    ("gets longer only if its confidence is below 50 %.", "Confidence alone does not decide; loss against entropy does."),
+                    ("keeps its length and turns.", "That would need loss and entropy to be equal."),
+                ),
+                right=0,
+            ),
+            Question(
+                "On a held-out set the mean loss is 0.40 and the mean entropy 0.15. Multiplying all logits by a factor a "
+                "little above 1 …",
+                (
+                    ("lowers the mean loss.", "The slope in the common factor is mean loss minus mean entropy, here positive."),
+                    ("raises the mean loss.", "The slope is +0.25: the network is over-confident and wants to be quieter."),
+                    ("changes nothing.", "It changes no decision, but it does change the loss."),
+                ),
+                right=1,
+            ),
+            Question(
+                "Outside the ball, a logit vector twice as long in the same direction gets a gradient that is …",
+                (
+                    ("the same.", "The *output* of the ball is the same; the gradient with respect to the raw logits is not."),
+                    ("half as long.", "It falls as one over the length."),
+                    ("twice as long.", "The other way round: δ/‖z‖ multiplies it."),
+                ),
+                right=1,
+            ),
+            Question(
+                "Why do lengths still grow when a network with the partial norm is trained by gradient descent?",
+                (
+                    ("The lemma is mistaken.", "The derivative along the length is zero, as it says."),
+                    ("The penalty pushes them.", "The penalty moves lengths towards their mean, up as well as down."),
+                    ("A finite step along a tangent ends further out, and samples share weights.", "Pythagoras, and weights in common."),
+                ),
+                right=2,
+            ),
+            Question(
+                "A paper's effect is 0.5 points. Your paired difference has the interval [−0.1, +0.2]. What does the rule of "
+                "this chapter say?",
+                (
+                    ("cannot tell", "The interval holds zero, but it excludes 0.5: you *can* tell something."),
+                    ("smaller than printed", "It holds zero and lies below the paper's effect."),
+                    ("opposite", "For that it would have to lie below zero."),
+                ),
+                right=1,
+            ),
+        ]
+    )
