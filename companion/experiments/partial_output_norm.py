@@ -25,7 +25,6 @@ import torch
 from companion.training.records import RunRecord
 
 RECIPE_VERSION = 1
-GRAPH_ARMS = ("vanilla", "P-ON", "norm only", "stability only")
 
 ARMS: dict[str, tuple[str, ...]] = {
     "vanilla": (),
@@ -37,6 +36,8 @@ ARMS: dict[str, tuple[str, ...]] = {
 }
 """Arm name to the knobs it turns; a knob that an arm does not turn stands at its neutral value."""
 
+GRAPH_ARMS = ("vanilla", "P-ON", "norm only", "stability only")
+
 NEUTRAL = {"threshold": math.inf, "stability": 0.0, "weight_decay": 0.0}
 
 
@@ -45,12 +46,12 @@ class SearchSpace:
     """A box in the logarithms of learning rate and knobs, and how its points are drawn.
 
     Attributes:
-        ranges: name to (low, high); the order fixes which Sobol coordinate is whose.
+        ranges: (name, low, high) of each; the order fixes which Sobol coordinate is whose.
         points: how many points.
         seed: of the scrambling.
     """
 
-    ranges: Mapping[str, tuple[float, float]]
+    ranges: tuple[tuple[str, float, float], ...]
     points: int = 12
     seed: int = 2026
 
@@ -60,7 +61,7 @@ class SearchSpace:
         return [
             {
                 name: float(f"{math.exp(math.log(low) + u * (math.log(high) - math.log(low))):.4g}")
-                for (name, (low, high)), u in zip(self.ranges.items(), row, strict=True)
+                for (name, low, high), u in zip(self.ranges, row, strict=True)
             }
             for row in sobol.draw(self.points).double().tolist()
         ]
@@ -73,7 +74,20 @@ def arm_knobs(arm: str, point: Mapping[str, float]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class MnistRecipe:
-    """The MNIST experiment at one size."""
+    """MLP-3 on MNIST at one size.
+
+    Attributes:
+        profile: name of the size.
+        sizes: widths of the network.
+        search_epochs, search_seed, validation_rows: the search trains this long, with this seed, on the rows that a fixed
+            permutation leaves after the validation rows.
+        epochs, seeds, batch_size: of the final runs, on all training rows.
+        sample: use the images that ship with the package.
+        space: what is searched.
+        probe_rows: training rows, fixed, on which training probes are taken.
+        measure_at: epochs of the final runs after which everything is measured.
+        keep_logits_at: epochs at which the first seed's logits of 200 test rows are kept.
+    """
 
     profile: str
     sizes: tuple[int, ...] = (784, 512, 256, 10)
@@ -85,10 +99,25 @@ class MnistRecipe:
     batch_size: int = 128
     sample: bool = False
     space: SearchSpace = SearchSpace(
-        {"lr": (0.01, 0.5), "threshold": (1.0, 32.0), "stability": (1e-3, 1.0), "weight_decay": (1e-5, 3e-3)}
+        (("lr", 0.01, 0.5), ("threshold", 1.0, 32.0), ("stability", 1e-3, 1.0), ("weight_decay", 1e-5, 3e-3))
     )
+    probe_rows: int = 10_000
     measure_at: tuple[int, ...] = (*range(21), *range(22, 101, 2))
     keep_logits_at: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 7, 10, 14, 20, 26, 32, 40, 48, 56, 64, 72, 80, 90, 100)
+    arms: tuple[str, ...] = tuple(ARMS)
+    dataset: str = "mnist"
+    network: str = "mlp-3"
+    stack: int = 1
+
+    @property
+    def setting(self) -> str:
+        """Name of data set and network."""
+        return f"{self.dataset}/{self.network}"
+
+    @property
+    def search_seeds(self) -> tuple[int, ...]:
+        """The seeds of the search: one."""
+        return (self.search_seed,)
 
     def record(self, knobs: Mapping[str, float], *, checksum: str, seed: int, search: bool) -> RunRecord:
         """Return the record of one run, of the search or of the final training."""
@@ -99,7 +128,7 @@ class MnistRecipe:
             objective={"threshold": knobs["threshold"], "stability": knobs["stability"]},
             optimiser={"name": "sgd", "lr": knobs["lr"], "weight_decay": knobs["weight_decay"]},
             schedule={"kind": "constant", "epochs": self.search_epochs if search else self.epochs, "batch_size": self.batch_size},
-            seed=self.search_seed if search else seed,
+            seed=seed,
             profile=self.profile,
             recipe_version=RECIPE_VERSION,
         )
@@ -107,7 +136,20 @@ class MnistRecipe:
 
 @dataclass(frozen=True)
 class GraphRecipe:
-    """One network on one graph at one size: the first 60 % of a random permutation train, 20 % validate, 20 % test."""
+    """One network on one graph at one size; a seed fixes split, initial weights and dropout.
+
+    Attributes:
+        profile: name of the size.
+        dataset, network: ``"cora"`` or ``"pubmed"``; ``"gcn"`` or ``"gat"``.
+        search_seeds: the search averages over these.
+        epochs, seeds: of the final runs; the search trains as long.
+        weight_decay: of every arm.
+        ratios: of the random split into training, validation and test nodes.
+        sample: use the graph that ships with the package.
+        space: what is searched.
+        measure_at, keep_logits_at: as for :class:`MnistRecipe`.
+        stack: how many runs train together; it changes the speed alone.
+    """
 
     profile: str
     dataset: str
@@ -118,9 +160,11 @@ class GraphRecipe:
     weight_decay: float = 5e-4
     ratios: tuple[float, float, float] = (0.6, 0.2, 0.2)
     sample: bool = False
-    space: SearchSpace = SearchSpace({"lr": (3e-3, 0.3), "threshold": (1.0, 32.0), "stability": (1e-3, 1.0)})
+    space: SearchSpace = SearchSpace((("lr", 3e-3, 0.3), ("threshold", 1.0, 32.0), ("stability", 1e-3, 1.0)))
     measure_at: tuple[int, ...] = (0, 1, 2, 3, *range(5, 101, 5))
     keep_logits_at: tuple[int, ...] = (0, 1, 2, 3, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 60, 70, 75, 80, 90, 100)
+    arms: tuple[str, ...] = GRAPH_ARMS
+    stack: int = 5
 
     @property
     def setting(self) -> str:
@@ -146,3 +190,36 @@ class GraphRecipe:
             profile=self.profile,
             recipe_version=RECIPE_VERSION,
         )
+
+
+def _smoke_mnist() -> MnistRecipe:
+    space = SearchSpace(MnistRecipe("smoke").space.ranges, points=3)
+    return MnistRecipe(
+        "smoke", search_epochs=2, validation_rows=400, epochs=8, seeds=(0, 1), sample=True, space=space, probe_rows=500,
+        measure_at=tuple(range(9)), keep_logits_at=tuple(range(9)),
+    )  # fmt: skip
+
+
+def _smoke_graph(network: str) -> GraphRecipe:
+    space = SearchSpace(GraphRecipe("smoke", "cora", network).space.ranges, points=2)
+    return GraphRecipe(
+        "smoke", "cora", network, search_seeds=(1000,), seeds=(0, 1), epochs=20, sample=True, space=space,
+        measure_at=(0, 1, 2, 5, 10, 15, 20), keep_logits_at=(0, 1, 2, 5, 10, 15, 20), stack=8,
+    )  # fmt: skip
+
+
+_GRAPH_SETTINGS = (("cora", "gcn", 10), ("cora", "gat", 5), ("pubmed", "gcn", 5), ("pubmed", "gat", 4))
+
+EXPERIMENTS: dict[str, dict[str, tuple[MnistRecipe | GraphRecipe, ...]]] = {
+    "pon-mnist": {
+        "smoke": (_smoke_mnist(),),
+        "laptop": (MnistRecipe("laptop"),),
+        "gpu": (MnistRecipe("gpu", seeds=tuple(range(10))),),
+    },
+    "pon-graphs": {
+        "smoke": (_smoke_graph("gcn"), _smoke_graph("gat")),
+        "laptop": tuple(GraphRecipe("laptop", data, network, stack=stack) for data, network, stack in _GRAPH_SETTINGS),
+        "gpu": tuple(GraphRecipe("gpu", data, network, stack=20) for data, network, _ in _GRAPH_SETTINGS),
+    },
+}
+"""Experiment name to profile to its settings' recipes."""

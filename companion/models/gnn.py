@@ -11,11 +11,16 @@ entries are the same numbers in another order; that order is computed once a gra
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+with warnings.catch_warnings():  # torch says once a process that its CSR support is in beta; the products used here are tested
+    warnings.simplefilter("ignore", UserWarning)
+    torch.eye(1).to_sparse_csr()
 
 _COLUMNS = 64  # columns a sparse product takes at a time on a CPU: more fall out of the cache
 

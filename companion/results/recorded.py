@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -106,7 +105,10 @@ class Results:
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the metrics of the final runs."""
-        return tuple(dict.fromkeys(name for arm in self.arms for name in self._arm(arm)["metrics"]))
+        return tuple(dict.fromkeys(name for arm in self.arms for run in self._runs(arm) for name in run["metrics"]))
+
+    def _runs(self, arm: str) -> list[dict[str, Any]]:
+        return [self.data["runs"][key] for key in self._arm(arm)["keys"]]
 
     def seeds(self, arm: str) -> tuple[int, ...]:
         """Return the seeds of an arm's final runs."""
@@ -114,11 +116,13 @@ class Results:
 
     def curve(self, arm: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
         """Return epochs (E,) and values (n, E), one row a seed; epoch 0 is before training."""
-        entry = self._arm(arm)
-        if metric not in entry["metrics"]:
-            raise KeyError(f"{self.name} has no metric {metric!r} for {arm!r}; it has {', '.join(entry['metrics']) or 'none yet'}")
-        values = [[math.nan if value is None else value for value in row] for row in entry["metrics"][metric]]
-        return np.array(self._setting["epochs"]), np.array(values, dtype=np.float64).reshape(len(values), -1)
+        runs = self._runs(arm)
+        if not runs:
+            raise ValueError(f"{self.name} holds no final run of {arm!r} yet")
+        if metric not in runs[0]["metrics"]:
+            raise KeyError(f"{self.name} has no metric {metric!r}; it has {', '.join(self.metrics)}")
+        values = [[math.nan if value is None else value for value in run["metrics"][metric]] for run in runs]
+        return np.array(runs[0]["epochs"]), np.array(values, dtype=np.float64)
 
     def final(self, arm: str, metric: str = "test_error") -> np.ndarray:
         """Return the values after the last epoch, (n,), one a seed."""
@@ -142,7 +146,10 @@ class Results:
 
     def record(self, arm: str) -> dict[str, Any]:
         """Return the frozen record of an arm's final runs, without the seed."""
-        return self._arm(arm)["record"]
+        record = self._arm(arm)["record"]
+        if record is None:
+            raise ValueError(f"the search of {arm!r} is not over: it has no final record yet")
+        return record
 
     def knobs(self, arm: str) -> dict[str, float]:
         """Return the arm's chosen ``lr``, ``threshold`` (inf for none), ``stability`` and ``weight_decay``."""
@@ -168,13 +175,14 @@ class Results:
 
         The rows are the test set in order, or the test nodes of the seed's own split in ascending order.
         """
-        rows = self._setting["test_rows"]
-        packed = [np.frombuffer(base64.b64decode(text), np.uint8) for text in self._arm(arm)["correct"]]
-        return np.array([np.unpackbits(bits, count=rows) for bits in packed], dtype=bool).reshape(len(packed), rows)
+        runs = self._runs(arm)
+        packed = [np.frombuffer(base64.b64decode(run["correct"]), np.uint8) for run in runs]
+        return np.array([np.unpackbits(bits, count=run["rows"]) for bits, run in zip(packed, runs, strict=True)], dtype=bool)
 
     def logits(self, arm: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return epochs (E,), raw logits (E, 200, C) of fixed test rows of the first seed, and their labels (200,)."""
-        stored = self._arm(arm)["logits"]
+        runs = self._runs(arm)
+        stored = runs[0]["logits"] if runs else {}
         if not stored:
             raise ValueError(f"{self.name} holds no logits of {arm!r}")
         labels, classes = np.array(self._setting["logit_labels"]), self._setting["classes"]
@@ -210,9 +218,3 @@ class Results:
         if self.missing:
             lines += [f"partial: {len(self.missing)} missing, the first: {self.missing[0]}", ""]
         return "\n".join(lines).rstrip()
-
-
-def common(values: Sequence[Any]) -> Any:
-    """Return the one value that all share, or the sorted list of those that occur."""
-    distinct = sorted(set(values))
-    return distinct[0] if len(distinct) == 1 else distinct

@@ -47,9 +47,11 @@ class StackedAdam:
             parameter.sub_(lr * first / root)
 
     def state_dict(self) -> dict[str, Any]:
+        """Return step count and moments."""
         return {"steps": self.steps, "first": self.first, "second": self.second}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a checkpoint."""
         self.steps = state["steps"]
         for mine, saved in zip([*self.first, *self.second], [*state["first"], *state["second"]], strict=True):
             mine.copy_(saved)
@@ -109,6 +111,7 @@ class GraphTrainee:
         return criterion + self.stability * vmap(length_stability)(logits)
 
     def train_epoch(self, epoch: int) -> None:
+        """Take one step of every run; its dropout is drawn from (seed, epoch)."""
         for generator, seed in zip(self.generators, self.seeds, strict=True):
             generator.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1))
         logits = _take(self.network(self.graph, self.generators), self.train_rows)
@@ -119,6 +122,7 @@ class GraphTrainee:
 
     @torch.no_grad()
     def measure(self, epoch: int) -> dict[str, Tensor]:
+        """Return probes by name, each (R,); ``parameter_gradient`` is that of the last step, with dropout (0 before)."""
         logits = self.network(self.graph)
         test = _take(logits, self.test_rows)
         self.correct = (test.argmax(-1) == self.test_labels).cpu()
@@ -132,6 +136,7 @@ class GraphTrainee:
         return {**probes, "parameter_gradient": self.gradient_length}
 
     def state_dict(self) -> dict[str, Any]:
+        """Return networks, optimiser, the logits kept so far and the last gradient lengths."""
         return {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -140,6 +145,7 @@ class GraphTrainee:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a checkpoint."""
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.kept, self.gradient_length = dict(state["kept"]), state["gradient_length"]

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from companion.methods.partial_output_norm import length_stability, partial_norm
+from companion.objective import Objective
 from companion.training.probes import all_probes, fit_probes
 
 
@@ -22,8 +21,7 @@ class ImageTrainee:
         test: inputs and labels to measure on.
         probe_rows: indices into ``train`` of the fixed rows on which training probes are taken; empty for test error and
             loss alone, which is all that a search needs.
-        threshold: of the partial norm; inf for none.
-        stability: weight of the length-stability penalty.
+        objective: called as ``objective(logits, labels, model=network)``; its logit transform is part of what is measured.
         optimiser: of the network's parameters.
         batch_size: rows a step; the last step of an epoch takes what is left.
         seed: fixes the batch order: epoch e is a permutation drawn from (seed, e).
@@ -38,8 +36,7 @@ class ImageTrainee:
         test: tuple[Tensor, Tensor],
         *,
         probe_rows: Tensor,
-        threshold: float,
-        stability: float,
+        objective: Objective,
         optimiser: torch.optim.Optimizer,
         batch_size: int,
         seed: int,
@@ -47,18 +44,17 @@ class ImageTrainee:
         keep_rows: int = 200,
     ) -> None:
         self.network, self.train, self.test, self.optimiser = network, train, test, optimiser
-        self.probe_rows, self.threshold, self.stability = probe_rows, threshold, stability
+        self.probe_rows, self.objective = probe_rows, objective
         self.batch_size, self.seed = batch_size, seed
         self.keep_logits_at, self.keep_rows, self.kept = keep_logits_at, keep_rows, {}
 
     def transform(self, logits: Tensor) -> Tensor:
-        """Apply the partial norm to the last axis of logits (..., C)."""
-        return partial_norm(logits.flatten(0, -2), self.threshold).view_as(logits)
+        """Apply the objective's logit transform to the last axis of logits (..., C)."""
+        return self.objective.transform(logits.flatten(0, -2)).view_as(logits)
 
     def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        logits = self.network(inputs)
-        loss = cross_entropy(self.transform(logits), labels)
-        return loss + self.stability * length_stability(logits) if self.stability else loss
+        """Return the objective's loss on a batch, a 0-d tensor."""
+        return self.objective(self.network(inputs), labels, model=self.network)["loss"]
 
     def batch_order(self, epoch: int) -> Tensor:
         """Return the permutation of the training rows for one epoch."""
@@ -66,15 +62,19 @@ class ImageTrainee:
         return torch.from_numpy(generator.permutation(len(self.train[1]))).to(self.train[1].device)
 
     def train_epoch(self, epoch: int) -> None:
+        """Take one pass over the training rows."""
         inputs, labels = self.train
         self.network.train()
         for rows in self.batch_order(epoch).split(self.batch_size):
             self.optimiser.zero_grad(set_to_none=True)
             self.loss(inputs[rows], labels[rows]).backward()
+            self.objective.after_backward(self.network)
             self.optimiser.step()
+            self.objective.after_step(self.network, self.optimiser.param_groups[0]["lr"])
 
     @torch.no_grad()
     def measure(self, epoch: int) -> dict[str, Tensor]:
+        """Return probes by name, each of shape (1,)."""
         self.network.eval()
         test = self._logits(self.test[0])
         self.correct = (test.argmax(-1) == self.test[1]).cpu()
@@ -100,9 +100,11 @@ class ImageTrainee:
         return torch.stack(lengths).mean()[None]
 
     def state_dict(self) -> dict[str, Any]:
+        """Return network, optimiser and the logits kept so far."""
         return {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(), "kept": dict(self.kept)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a checkpoint."""
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.kept = dict(state["kept"])

@@ -109,7 +109,8 @@ class RunStore:
     """A folder of raw results, one JSON file a run, and of checkpoints of runs in flight.
 
     Args:
-        folder: where the files go; by default ``runs/<experiment>`` below the current directory.
+        folder: where the files go.
+        recorded: runs known from elsewhere (a packed file), by key; they count as finished.
 
     Example:
         >>> import tempfile
@@ -118,8 +119,8 @@ class RunStore:
         False
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, *, recorded: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        self.folder, self.recorded = Path(folder), dict(recorded or {})
 
     def path(self, key: str) -> Path:
         """Return the file of a finished run."""
@@ -131,10 +132,12 @@ class RunStore:
 
     def has(self, key: str) -> bool:
         """Say whether the run is finished."""
-        return self.path(key).exists()
+        return key in self.recorded or self.path(key).exists()
 
     def load(self, key: str) -> dict[str, Any]:
-        """Read one raw result."""
+        """Return one raw result, from its own file if there is one."""
+        if key in self.recorded and not self.path(key).exists():
+            return dict(self.recorded[key])
         return json.loads(self.path(key).read_text())
 
     def save(self, key: str, result: Mapping[str, Any]) -> None:
