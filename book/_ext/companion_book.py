@@ -2,6 +2,7 @@
 
 - Thebe's scripts are dropped: nothing here uses them and they name another origin.
 - The Colab button opens the branch `colab`, which holds the notebooks in plain Markdown.
+- Empty places of live figures in a page's source are filled with the figure's values and its fallback.
 - Docstrings, written to be read in an editor, are made safe for reStructuredText.
 """
 
@@ -11,6 +12,8 @@ import re
 from typing import Any
 
 from sphinx.application import Sphinx
+
+from companion.widgets import fill_places
 
 COLAB_BRANCH = "colab"
 
@@ -40,6 +43,12 @@ def point_colab_at_its_branch(
     visit(context.get("header_buttons", []))
 
 
+def fill_live_figures(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Fill `<div data-widget="name" data-model='{…}'></div>` in a Markdown page (notebooks bring theirs as output)."""
+    if app.env.doc2path(docname).endswith(".md"):
+        source[0] = fill_places(source[0])
+
+
 def quiet_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Turn a docstring's single backticks into code and escape marks that reStructuredText would take for its own."""
     inside_example = False
@@ -62,7 +71,8 @@ def _quiet_line(line: str) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Connect the three changes."""
+    """Connect the four changes."""
+    app.connect("source-read", fill_live_figures)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", point_colab_at_its_branch, priority=900)
     app.connect("autodoc-process-docstring", quiet_docstring, priority=400)

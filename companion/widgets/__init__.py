@@ -27,6 +27,7 @@ __all__ = [
     "bundle",
     "chosen_threshold",
     "figures",
+    "fill_places",
     "module_source",
     "output_ball_controls",
     "static_html",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 _LIVE = ("OutputBall", "chosen_threshold", "output_ball_controls")
+_PLACE = re.compile(r"""<div data-widget="(\w+)"(?: data-model='([^']*)')?></div>""")
 _NOT_FIGURES = ("kit.js", "loader.js")
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./kit\.js";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|let|class) (\w+))", re.MULTILINE)
@@ -147,3 +149,25 @@ def static_html(name: str, **model: Any) -> str:
     values = side.checked({**side.DEFAULTS, **model})
     data = html.escape(json.dumps(values, ensure_ascii=True), quote=True)
     return f'<div class="luc-live" data-widget="{name}" data-model="{data}">{side.fallback(values)}</div>'
+
+
+def fill_places(text: str) -> str:
+    """Fill every empty place of a figure in a page's source by `static_html`, so that no source holds a drawing.
+
+    Args:
+        text: a page in Markdown or HTML; a place is ``<div data-widget="name" data-model='{"label": 1}'></div>``, its
+            ``data-model`` optional. What is not such a place stays as it is.
+
+    Raises:
+        ValueError: a place names no figure, or a value is outside its range or no JSON.
+        TypeError: a figure has no value of the name given.
+
+    Example:
+        >>> "<svg" in fill_places('<div data-widget="output_ball"></div>')
+        True
+    """
+
+    def fill(match: re.Match[str]) -> str:
+        return static_html(match[1], **json.loads(match[2] or "{}"))
+
+    return _PLACE.sub(fill, text)

@@ -97,39 +97,55 @@ def sentence(values: dict[str, Any]) -> str:
 
 def fallback(values: dict[str, Any]) -> str:
     """Return picture and sentence as one line of HTML, in the book's tokens, the picture's description inside."""
-    now, z = facts(values), values["z"]
     words = html.escape(sentence(values))
-    size = _VIEW
-    below, above = f"M{-size} {size} H{size} V{-size} Z", f"M{-size} {size} V{-size} H{size} Z"
-    grows, shrinks = (below, above) if values["label"] == 0 else (above, below)
-    reach = [_ARROWS * value for value in now["step"]]
-    room = [(size - 0.2 - math.copysign(1, r) * v) / abs(r) for r, v in zip(reach, z, strict=True) if r]
-    scale = _ARROWS * min([1.0, *room])
-    end, bend = ([v + scale * part[k] for k, v in enumerate(z)] for part in (now["step"], now["along"]))
-    lines = [
-        _path(grows, "fill: var(--luc-pon, #4661ba); fill-opacity: .1"),
-        _path(shrinks, "fill: var(--luc-muted, #5b6068); fill-opacity: .1"),
+    (x, y), size = values["z"], _VIEW
+    parts = [
+        *_regions(values["label"]),
         _path(f"M{-size} 0 H{size} M0 {-size} V{size}", _stroke("muted", ".02")),
         _path(f"M{-size} {size} L{size} {-size}", _stroke("muted", ".04", "stroke-dasharray: .18 .15")),
-        f'<circle r="{values["threshold"]:g}" style="{_stroke("pon", ".05", "stroke-dasharray: .05 .13")}"/>',
-        _path(_line([0, 0], z), _stroke("ink", ".07")),
-        _path(_line(bend, end), _stroke("muted", ".05")),
-        _path(_line(z, end), _stroke("ink", ".05")),
-        _path(_line(z, bend), _stroke("pon", ".09")),
-        *(_head(tail, tip, token) for tail, tip, token in [(bend, end, "muted"), (z, end, "ink"), (z, bend, "pon")]),
-        f'<circle cx="{z[0]:g}" cy="{-z[1]:g}" r=".2" style="fill: var(--luc-ink, #22262c)"/>',
+        _path(_line([0, 0], [x, y]), _stroke("ink", ".07")),
+        *_arrows(values),
+        f'<circle cx="{x:g}" cy="{-y:g}" r=".2" style="fill: var(--luc-ink, {_COLOURS["ink"]})"/>',
     ]
-    for x, y, anchor, text in [
-        (-size + 0.2, size - 0.5, "start", f"loss {'&gt;' if values['label'] == 0 else '&lt;'} entropy"),
-        (size - 0.2, -size + 0.3, "end", f"loss {'&lt;' if values['label'] == 0 else '&gt;'} entropy"),
-    ]:
-        style = "fill: var(--luc-muted, #5b6068); font: 600 .42px var(--luc-sans, sans-serif)"
-        lines.append(f'<text x="{x:g}" y="{-y:g}" text-anchor="{anchor}" style="{style}">{text}</text>')
+    if not values["compact"]:
+        dots = _stroke("pon", ".05", "stroke-dasharray: .05 .13")
+        parts.append(f'<circle r="{values["threshold"]:g}" style="{dots}"/>')
     picture = (
         f'<svg viewBox="{-size} {-size} {2 * size} {2 * size}" role="img" aria-label="{words}" '
-        f'style="display: block; width: 100%; max-width: 360px; height: auto">{"".join(lines)}</svg>'
+        f'style="display: block; width: 100%; max-width: 360px; height: auto">{"".join(parts)}</svg>'
     )
     return f'{picture}<p class="luc-live-words">{words}</p>'
+
+
+def _regions(label: int) -> list[str]:
+    """Return the two sides of the diagonal with their names: under it the first class leads."""
+    size, style = _VIEW, f"fill: var(--luc-muted, {_COLOURS['muted']}); font: 600 .42px var(--luc-sans, sans-serif)"
+    parts = []
+    for side, corner, place in [
+        (0, f"H{size} V{-size}", f'x="{size - 0.2:g}" y="{size - 0.3:g}" text-anchor="end"'),
+        (1, f"V{-size} H{size}", f'x="{0.2 - size:g}" y="{0.6 - size:g}" text-anchor="start"'),
+    ]:
+        token, sign = ("pon", "&lt;") if side == label else ("muted", "&gt;")
+        parts.append(
+            _path(f"M{-size} {size} {corner} Z", f"fill: var(--luc-{token}, {_COLOURS[token]}); fill-opacity: .1")
+        )
+        parts.append(f'<text {place} style="{style}">loss {sign} entropy</text>')
+    return parts
+
+
+def _arrows(values: dict[str, Any]) -> list[str]:
+    """Return the descent step, its part across z and its part along z; the small form has the last one only."""
+    now, z = facts(values), values["z"]
+    wish = 2 * _ARROWS if values["compact"] else _ARROWS
+    longest = [wish * value for value in now["along" if values["compact"] else "step"]]
+    room = [(_VIEW - 0.2 - math.copysign(1, d) * v) / abs(d) for d, v in zip(longest, z, strict=True) if d]
+    scale = wish * min([1.0, *room])
+    end, bend = ([v + scale * part[k] for k, v in enumerate(z)] for part in (now["step"], now["along"]))
+    arrows = [(bend, end, "muted", ".05"), (z, end, "ink", ".05"), (z, bend, "pon", ".09")]
+    return [
+        _path(_line(tail, tip), _stroke(token, width)) + _head(tail, tip, token)
+        for tail, tip, token, width in (arrows[-1:] if values["compact"] else arrows)
+    ]
 
 
 def _stroke(token: str, width: str, more: str = "") -> str:
