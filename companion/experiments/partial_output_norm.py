@@ -102,8 +102,8 @@ class MnistRecipe:
         (("lr", 0.01, 0.5), ("threshold", 1.0, 32.0), ("stability", 1e-3, 1.0), ("weight_decay", 1e-5, 3e-3))
     )
     probe_rows: int = 10_000
-    measure_at: tuple[int, ...] = (*range(21), *range(22, 101, 2))
-    keep_logits_at: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 7, 10, 14, 20, 26, 32, 40, 48, 56, 64, 72, 80, 90, 100)
+    measure_at: tuple[int, ...] = (*range(11), *range(12, 21, 2), *range(25, 101, 5))
+    keep_logits_at: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 7, 10, 14, 20, 25, 30, 35, 40, 50, 60, 70, 80, 90, 100)
     arms: tuple[str, ...] = tuple(ARMS)
     dataset: str = "mnist"
     network: str = "mlp-3"

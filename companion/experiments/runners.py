@@ -20,8 +20,8 @@ from companion.models.gnn import GAT, GCN, SparseGraph
 from companion.models.mlp import MLP
 from companion.objective import Objective
 from companion.training.graphs import GraphTrainee
-from companion.training.images import ImageTrainee
 from companion.training.loop import fit
+from companion.training.perceptrons import PerceptronTrainee
 from companion.training.provenance import provenance
 from companion.training.records import RunRecord, RunStore, fingerprint
 
@@ -74,12 +74,12 @@ class ImageRunner:
         for record in records:
             self._train(record, store, search=search, keep=record.key in keep)
 
-    def trainee(self, record: RunRecord, *, search: bool, keep: bool = False) -> ImageTrainee:
+    def trainee(self, record: RunRecord, *, search: bool, keep: bool = False) -> PerceptronTrainee:
         """Return the network of a record, ready to train."""
         data = self.search_data if search else self.data
         network = MLP(record.model["sizes"], generator=torch.Generator().manual_seed(record.seed)).to(self.device)
         optimiser = record.optimiser
-        return ImageTrainee(
+        return PerceptronTrainee(
             network,
             data["train"],
             data["test"],
