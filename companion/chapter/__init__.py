@@ -1,4 +1,4 @@
-"""What every chapter uses unchanged: the first cell, the strip, tables beside tables, checks, quizzes, prose with numbers.
+"""What every chapter uses unchanged: first cell, strip, tables beside tables, checks, quizzes, prose with numbers.
 
 Everything a chapter shows through these functions is a small object with an HTML face for pages and notebooks and a
 text face for terminals; nothing needs a kernel, a script or a network once it has been written. A chapter's own

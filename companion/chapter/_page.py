@@ -66,7 +66,7 @@ def you_are_here(*places: str, chapter: str = "") -> Panel:
         .luc-strip .luc-here span{{color:var(--luc-ink, inherit);font-weight:600}}
         .luc-dot{{display:inline-block;width:10px;height:10px;border-radius:50%}}"""
     )
-    label = f"Where this chapter acts in a training step: {', '.join(places)}" if places else "The places of a training step"
+    label = "The places of a training step" + (f"; this chapter acts at: {', '.join(places)}" if places else "")
     text = " → ".join(f"[{place}]" if place in places else place for place in PLACES)
     return Panel(f'{css}<nav class="luc-strip" aria-label="{html.escape(label)}"><ol>{"".join(items)}</ol></nav>', text)
 
@@ -109,7 +109,8 @@ def at_a_glance(*, able: Sequence[str], before: str, minutes: Mapping[str, str])
         .luc-glance dd{{margin:0}}"""
     )
     page = (
-        f'{css}<section class="luc-glance" aria-label="At a glance"><p class="luc-lead">You will be able to</p><ul>{items}</ul>'
+        f'{css}<section class="luc-glance" aria-label="At a glance"><p class="luc-lead">You will be able to</p>'
+        f"<ul>{items}</ul>"
         f'<p class="luc-lead">Before you start</p><p>{inline(before)}</p><dl>{times}</dl></section>'
     )
     text = "\n".join(

@@ -57,7 +57,7 @@ def install(names: Sequence[str], run: Callable[[list[str]], object] = subproces
     """
     refused = [name for name in names if name in _NEVER]
     if refused:
-        raise RuntimeError(f"{refused[0]} is missing; install it together with torch, as pytorch.org says for your machine")
+        raise RuntimeError(f"{refused[0]} is missing; install it together with torch, as pytorch.org says")
     if not names:
         return
     packages = [name.replace("_", "-") for name in names]

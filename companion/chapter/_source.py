@@ -57,9 +57,12 @@ def source_beside(function: Callable[..., Any], *formulas: str) -> Panel:
     name = f"{function.__module__}.{function.__qualname__}"
     said = "".join(f"<p>{inline(line)}</p>" for line in formulas)
     css = style(
-        f""".luc-beside{{display:grid;grid-template-columns:minmax(0,2fr) minmax(0,3fr);gap:0 2em;max-width:1080px;margin:1.2em 0}}
-        .luc-beside p{{margin:.3em 0 .8em}} .luc-beside>div:last-child{{border-left:1px solid {RULE};padding-left:1.4em}}
-        .luc-beside pre{{font:400 13px/1.5 {MONO};margin:0;padding:0;background:none;border:0;overflow-x:auto;white-space:pre}}
+        f""".luc-beside{{display:grid;grid-template-columns:minmax(0,2fr) minmax(0,3fr);gap:0 2em;
+        max-width:1080px;margin:1.2em 0}}
+        .luc-beside p{{margin:.3em 0 .8em}}
+        .luc-beside>div:last-child{{border-left:1px solid {RULE};padding-left:1.4em}}
+        .luc-beside pre{{font:400 13px/1.5 {MONO};margin:0;padding:0;background:none;border:0;
+        overflow-x:auto;white-space:pre}}
         .luc-beside .luc-name{{font:400 14px/1.4 {SANS};color:{MUTED};margin:0 0 .5em}}
         @media (max-width:720px){{.luc-beside{{display:block}}
         .luc-beside>div:last-child{{border-left:0;border-top:1px solid {RULE};padding:.8em 0 0}}}}"""

@@ -101,7 +101,13 @@ class Comparison:
 
 
 def compare(
-    results: Any, better: str, baseline: str, *, effect: float | None = None, label: str = "", metric: str = "test_error"
+    results: Any,
+    better: str,
+    baseline: str,
+    *,
+    effect: float | None = None,
+    label: str = "",
+    metric: str = "test_error",
 ) -> Comparison:
     """Compare two arms of recorded results, pair by pair of seeds.
 
@@ -140,7 +146,9 @@ def _setting(results: Mapping[str, Any], ours: Mapping[str, str]) -> Any | None:
     return chosen if shared else None
 
 
-def comparisons(results: Mapping[str, Any], table: papers.Table, effects: Mapping[str, float]) -> list[Comparison | None]:
+def comparisons(
+    results: Mapping[str, Any], table: papers.Table, effects: Mapping[str, float]
+) -> list[Comparison | None]:
     """Return our comparison for every row of a printed table, None where we have no run.
 
     Args:
@@ -159,7 +167,9 @@ def comparisons(results: Mapping[str, Any], table: papers.Table, effects: Mappin
     return found
 
 
-def table_beside(results: Mapping[str, Any], table: papers.Table, *, effects: Mapping[str, float] | None = None) -> Panel:
+def table_beside(
+    results: Mapping[str, Any], table: papers.Table, *, effects: Mapping[str, float] | None = None
+) -> Panel:
     """Show a printed table beside our runs: means ± sd, the paired difference with its 95 % interval, the verdict.
 
     Args:
@@ -223,8 +233,10 @@ def error_table(results: Any, arms: Sequence[str] | None = None, metric: str = "
             rows.append([arm, "not run", "0", ""])
             continue
         mean, sd, n = results.summary(arm, metric)
-        rows.append([arm, f"{mean:.2f} ± {sd:.2f}" if n > 1 else f"{mean:.2f}", str(n), knobs_text(results.knobs(arm))])
-    return render_table(["arm", "test error, %", "seeds", "chosen by the search"], rows, caption="Final epoch, mean ± sd.")
+        said = f"{mean:.2f} ± {sd:.2f}" if n > 1 else f"{mean:.2f}"
+        rows.append([arm, said, str(n), knobs_text(results.knobs(arm))])
+    head = ["arm", "test error, %", "seeds", "chosen by the search"]
+    return render_table(head, rows, caption="Last epoch, mean ± standard deviation over seeds.")
 
 
 def knobs_text(knobs: Mapping[str, float]) -> str:
@@ -291,7 +303,8 @@ def printed_reductions(paper: str) -> Panel:
             said = "follows" if agrees else "does not follow"
             errors = f"{row.baseline.mean:.2f} → {row.better.mean:.2f}"
             rows.append([row.label, errors, f"{row.reduction:.2f}", f"{computed:.2f}", said])
-    return render_table(["", "printed errors, %", "printed gain, %", "recomputed", ""], rows, caption="Gains, recomputed.")
+    head = ["", "printed errors, %", "printed gain, %", "recomputed", ""]
+    return render_table(head, rows, caption="Relative gains, recomputed from the printed errors.")
 
 
 def claims_table(paper: str) -> Panel:
@@ -328,7 +341,8 @@ def render_table(
         .luc-table th,.luc-table td{{border:0;border-bottom:1px solid {RULE};padding:.45em .9em;text-align:right;
         vertical-align:top;white-space:nowrap;background:none}}
         .luc-table thead th{{font-weight:600}} .luc-table tbody th{{font-weight:400}}
-        .luc-table tr>:first-child{{text-align:left;position:sticky;left:0;background:var(--luc-page, inherit);padding-left:0}}
+        .luc-table tr>:first-child{{text-align:left;position:sticky;left:0;background:var(--luc-page, inherit);
+        padding-left:0}}
         .luc-table.luc-prose th,.luc-table.luc-prose td{{text-align:left;white-space:normal;min-width:6em}}
         .luc-table.luc-prose td{{min-width:9em;max-width:26em}}
         .luc-table figcaption{{font:400 15px/1.5 {SANS};color:{MUTED};max-width:680px;margin-top:.6em}}"""

@@ -17,7 +17,7 @@ from companion import plots
 from companion.chapter._display import Panel
 from companion.chapter._exercises import Feedback, check_function, check_number, feedback
 from companion.chapter._quiz import Question, quiz
-from companion.geometry import entropy
+from companion.geometry import confidence_ceiling, entropy
 from companion.methods.partial_output_norm import partial_norm
 
 # --- figures from recorded runs ------------------------------------------------------------------------------------
@@ -42,9 +42,10 @@ def figure_length(results: Any, *, centred: bool = False) -> plots.Shown:
     _, clipped = ends(results, "P-ON", metric)
     moved = "grows" if last > first else "shrinks"
     beside = "less than" if clipped < last else "no less than"
+    what = "centred length" if centred else "length"
     caption = (
-        f"With plain cross entropy the mean {'centred ' if centred else ''}length {moved} from {first:.1f} to {last:.1f}; "
-        f"with the partial norm it ends at {clipped:.1f}, {beside} without. Lengths are of the raw logits, before the ball."
+        f"With plain cross entropy the mean {what} {moved} from {first:.1f} to {last:.1f}; with the partial norm it "
+        f"ends at {clipped:.1f}, {beside} without. Lengths are of the raw logits, before the ball."
     )
     listed = "; ".join(f"{arm} {ends(results, arm, metric)[1]:.1f}" for arm in arms)
     alt = f"Curves of the mean length of the logit vector over the epochs. Last values: {listed}."
@@ -83,22 +84,24 @@ def figure_gradient(results: Any) -> plots.Shown:
         f"{share[-1]:.0%} at the end. Plain cross entropy. {plots.provenance_note(results, ['vanilla'], 'gradient')}"
     )
     alt = (
-        f"Two curves on a logarithmic axis over {epochs[-1]:.0f} epochs: the mean length of the logit gradient, and of its "
-        f"radial part; their ratio goes from {share[0]:.2f} to {share[-1]:.2f}."
+        f"Two curves on a logarithmic axis over {epochs[-1]:.0f} epochs: the mean length of the logit gradient, and of "
+        f"its radial part; their ratio goes from {share[0]:.2f} to {share[-1]:.2f}."
     )
     return plots.show(draw, title="Radial part of the logit gradient", alt=alt, caption=caption, name="figure-gradient")
 
 
 def figure_loss_and_entropy(results: Any, arm: str = "vanilla") -> plots.Shown:
-    """Mean loss and mean entropy on training and test rows: where they cross, the pressure on the common length turns."""
+    """Mean loss and mean entropy on training and test rows: where they cross, the pull on the common length turns."""
     epochs = results.curve(arm, "train_loss")[0]
-    gaps = {split: ends(results, arm, f"{split}_loss")[1] - ends(results, arm, f"{split}_entropy")[1] for split in ("train", "test")}
+    last = {name: ends(results, arm, name)[1] for name in results.metrics}
+    gaps = {split: last[f"{split}_loss"] - last[f"{split}_entropy"] for split in ("train", "test")}
+    looks = [plots.Style("ink", "-", "o", "loss"), plots.Style("muted", (0, (5, 2.2)), "s", "entropy")]
 
     def draw(axes: Any, narrow: bool) -> None:
         for ax, split in zip(axes, ("train", "test"), strict=True):
             tips = []
-            for what, look in (("loss", plots.Style("ink", "-", "o", "loss")), ("entropy", plots.Style("muted", (0, (5, 2.2)), "s", "entropy"))):
-                mean, low, high = plots.mean_and_band(results.curve(arm, f"{split}_{what}")[1])
+            for look in looks:
+                mean, low, high = plots.mean_and_band(results.curve(arm, f"{split}_{look.label}")[1])
                 plots.band(ax, epochs[1:], low[1:], high[1:], look)
                 plots.line(ax, epochs[1:], mean[1:], look)
                 tips.append((float(mean[-1]), look.label, look))
@@ -110,12 +113,12 @@ def figure_loss_and_entropy(results: Any, arm: str = "vanilla") -> plots.Shown:
     words = {split: "below" if gap < 0 else "above" for split, gap in gaps.items()}
     caption = (
         f"At the end the mean loss is {words['train']} the mean entropy on the training rows and {words['test']} it on "
-        f"the test rows. Below means under-confident, a pull towards longer logits; above means over-confident. The point "
-        f"before training is left out. {plots.provenance_note(results, [arm], 'train_loss')}"
+        f"the test rows. Below means under-confident, a pull towards longer logits; above means over-confident. The "
+        f"point before training is left out. {plots.provenance_note(results, [arm], 'train_loss')}"
     )
     alt = (
-        f"Two panels with mean loss and mean entropy over the epochs. Loss minus entropy at the end: {gaps['train']:+.4f} on "
-        f"training rows, {gaps['test']:+.4f} on test rows."
+        f"Two panels with mean loss and mean entropy over the epochs. Loss minus entropy at the end: "
+        f"{gaps['train']:+.4f} on training rows, {gaps['test']:+.4f} on test rows."
     )
     return plots.show(
         draw, title="Loss and entropy", alt=alt, caption=caption, panels=2, width="wide", name="figure-loss-entropy"
@@ -131,9 +134,19 @@ def figure_parameter_gradient(results: Any) -> plots.Shown:
         f"At the end the parameter gradient with the partial norm is {words} than without: {last['P-ON']:.2g} against "
         f"{last['vanilla']:.2g}."
     )
-    alt = f"Two curves over the epochs on a logarithmic axis, ending at {last['vanilla']:.2g} (vanilla) and {last['P-ON']:.2g} (P-ON)."
+    alt = (
+        f"Two curves over the epochs on a logarithmic axis, ending at {last['vanilla']:.2g} (vanilla) and "
+        f"{last['P-ON']:.2g} (P-ON)."
+    )
     return plots.curves(
-        results, "parameter_gradient", arms=arms, alt=alt, caption=caption, yscale="log", from_zero=False, name="figure-parameter-gradient"
+        results,
+        "parameter_gradient",
+        arms=arms,
+        alt=alt,
+        caption=caption,
+        yscale="log",
+        from_zero=False,
+        name="figure-parameter-gradient",
     )
 
 
@@ -152,12 +165,11 @@ def rank_correlation(left: Any, right: Any) -> float:
 
 
 def figure_gap(results: Any) -> plots.Shown:
-    """The paper's Figure 8 with our arms: generalisation gap against the deviation of the lengths, at the last epoch."""
+    """The paper's Figure 8 with our arms: generalisation gap against the lengths' deviation, at the last epoch."""
     arms = recorded_arms(results)
-    points = {arm: (results.final(arm, "length_deviation"), results.final(arm, "generalisation_gap")) for arm in arms}
-    over_time = rank_correlation(
-        *(results.curve("vanilla", metric)[1].mean(axis=0)[1:] for metric in ("length_deviation", "generalisation_gap"))
-    )
+    pair = ("length_deviation", "generalisation_gap")
+    points = {arm: tuple(results.final(arm, metric) for metric in pair) for arm in arms}
+    over_time = rank_correlation(*(results.curve("vanilla", metric)[1].mean(axis=0)[1:] for metric in pair))
     across = rank_correlation(*(np.array([points[arm][k].mean() for arm in arms]) for k in (0, 1)))
 
     def draw(ax: Any, narrow: bool) -> None:
@@ -172,26 +184,28 @@ def figure_gap(results: Any) -> plots.Shown:
 
     verb = "rise together" if across > 0.5 else ("go opposite ways" if across < -0.5 else "show no common order")
     caption = (
-        f"Across the arms, gap and deviation {verb}: rank correlation {across:+.2f} over {len(arms)} arms. Within plain "
-        f"cross entropy, over the epochs, it is {over_time:+.2f}. One point a seed, last epoch; gap = test minus training error."
-    ).replace("-", "−")
+        f"Across the arms, gap and deviation {verb}: rank correlation {across:+.2f} over {len(arms)} arms. Within "
+        f"plain cross entropy, over the epochs, it is {over_time:+.2f}. One point a seed, last epoch; gap: test minus "
+        f"training error. {plots.provenance_note(results, arms, pair[0])}"
+    )
     alt = f"A point for every seed of {len(arms)} arms. Rank correlation of the arms' means {across:+.2f}."
-    return plots.show(draw, title="Generalisation gap and deviation of the lengths", alt=alt, caption=caption, name="figure-gap")
+    title = "Generalisation gap and deviation of the lengths"
+    return plots.show(draw, title=title, alt=alt, caption=caption, name="figure-gap")
 
 
 def figure_floor(num_classes: tuple[int, ...] = (2, 10, 100, 1000)) -> plots.Shown:
     """The highest confidence that a ball of radius δ allows, for several numbers of classes."""
-    from companion.geometry import confidence_ceiling
-
     radii = np.linspace(0.2, 20, 200)
-    looks = [plots.Style("pon", dash, "o", f"C = {n}") for n, dash in zip(num_classes, ("-", (0, (5, 2.2)), (0, (1.2, 1.6)), (0, (6, 1.8, 1.2, 1.8))), strict=False)]
+    dashes = ("-", (0, (5, 2.2)), (0, (1.2, 1.6)), (0, (6, 1.8, 1.2, 1.8)))
+    looks = [plots.Style("pon", dash, "o", f"C = {n}") for n, dash in zip(num_classes, dashes, strict=False)]
     curves = [[float(confidence_ceiling(n, threshold=float(r))) for r in radii] for n in num_classes]
 
     def draw(ax: Any, narrow: bool) -> None:
         for look, values in zip(looks, curves, strict=True):
             plots.line(ax, radii, values, look)
             at = int(np.searchsorted(values, 0.5))
-            ax.annotate(look.label, (radii[at], values[at]), xytext=(5, -8), textcoords="offset points", color=look.color, weight=700)
+            place = {"xytext": (5, -8), "textcoords": "offset points"}
+            ax.annotate(look.label, (radii[at], values[at]), color=look.color, weight=700, **place)
         ax.set_xlim(0, 20)
         ax.set_ylim(0, 1.02)
         plots.name_axes(ax, "threshold δ", "highest possible confidence")
@@ -270,7 +284,7 @@ def check_first_sample(answer: Any) -> Feedback:
         answer,
         loss - spread,
         right="The difference is positive: this length wants to shrink.",
-        hint="Loss first: minus the logarithm of the *third* probability. Then subtract $-\\sum_i p_i\\log p_i$, in nats.",
+        hint="Loss first: minus the logarithm of the *third* probability. Then subtract the entropy, in nats.",
         slips={
             "That is entropy minus loss; the sign tells growth from shrinking, so mind it.": spread - loss,
             "That is the loss alone; subtract the entropy.": loss,
@@ -289,8 +303,8 @@ def check_threshold(answer: Any) -> Feedback:
         right="With any smaller ball, no training can make this network 99 % sure.",
         hint="Set the loss floor equal to $-\\log 0.99$ and solve for δ.",
         slips={
-            "That would be right if the margin were δ itself; on the class axis it is $\\delta\\sqrt{n/(n-1)}$.": math.log(9 * 99),
-            "The root is upside down: δ is the gap divided by $\\sqrt{n/(n-1)}$.": math.log(9 * 99) * math.sqrt(10 / 9),
+            "That would be right if the margin were δ itself; it is $\\delta\\sqrt{C/(C-1)}$.": math.log(9 * 99),
+            "The root is upside down: δ is the margin *divided* by it.": math.log(9 * 99) * math.sqrt(10 / 9),
         },
         tolerance=2e-3,
     )
@@ -305,7 +319,8 @@ def check_partial_norm(answer: Any) -> Feedback:
         partial_norm,
         cases,
         right="It agrees on rows inside, outside and on the ball, and at zero.",
-        hint="Each *row* has its own length (`dim=1, keepdim=True`); rows inside stay as they are; a row of zeros must not divide by zero.",
+        hint="Each *row* has its own length (`dim=1, keepdim=True`); rows inside stay as they are; a row of zeros must "
+        "not divide by zero.",
     )
     if not said.passed:
         return said
@@ -314,8 +329,8 @@ def check_partial_norm(answer: Any) -> Feedback:
     if not torch.isfinite(slope).all():
         return feedback(
             "not yet",
-            "The values agree, but the gradient at a row of zeros is NaN: the branch that is *not* taken still divides by "
-            "zero. Give the division a safe length first (`clamp` it), then choose.",
+            "The values agree, but the gradient at a row of zeros is NaN: the branch that is *not* taken still divides "
+            "by zero. Give the division a safe length first (`clamp` it), then choose.",
         )
     return said
 
@@ -325,9 +340,9 @@ def check_missing_error(answer: Any) -> Feedback:
     return check_number(
         answer,
         1.84,
-        right="1.84 % is the only such error near the printed ones: one consistent reading, still not the printed table.",
-        hint="Try every error from 1.00 to 3.00 in steps of 0.01 as the vanilla one. For each printed percentage there must be a "
-        "second error with two decimals that gives it, rounded or cut; the one of weight decay must be 1.64.",
+        right="1.84 % is the only such error from 1 to 3 %: one consistent reading, still not the printed table.",
+        hint="Try every error from 1.00 to 3.00 in steps of 0.01 as the vanilla one. For each printed percentage there "
+        "must be a second error with two decimals that gives it, rounded or cut; that of weight decay must be 1.64.",
         slips={"That is the error *with* weight decay (Table 1); the one without is asked for.": 1.64},
         tolerance=1e-6,
     )
@@ -345,7 +360,8 @@ def check_temperature_form(answer: Any) -> Feedback:
         answer,
         reference,
         cases,
-        right="So outside its ball the partial norm is a temperature ‖z‖/δ of each sample's own, damped, without its radial part.",
+        right="Outside its ball the partial norm is a temperature ‖z‖/δ of each sample's own, damped, without its "
+        "radial part.",
         hint="With a = δ/‖z‖: take softmax(a·z) − e_y, remove its part along z, multiply by a.",
         tolerance=1e-9,
     )
@@ -359,18 +375,19 @@ def check_wrong_yet_growing(logits: Any, label: Any) -> Feedback:
     if z.shape != (3,) or label not in (0, 1, 2):
         return feedback("not yet", "Three logits and a label 0, 1 or 2 are wanted.")
     if not bool((z > z[label]).any()):
-        return feedback("not yet", "This sample is classified correctly (or tied); another logit must be larger than the label's.")
+        return feedback("not yet", "This sample is right, or tied; another logit must be larger than the label's.")
     p = torch.softmax(z, 0)
     gap = float(-p[label].log() - entropy(p, dim=0))
     if gap >= 0:
-        return feedback(
-            "not yet", f"Wrong it is, but the loss is {gap:.3f} above the entropy. Make the mistake a narrow one, and let a third class pull the mean down."
-        )
-    return feedback("right", f"A wrong prediction whose loss is {-gap:.3f} below its entropy: it is wrong and still grows.")
+        hint = "Make the mistake a narrow one, and let a third class pull the mean down."
+        return feedback("not yet", f"Wrong it is, but the loss is {gap:.3f} above the entropy. {hint}")
+    return feedback(
+        "right", f"A wrong prediction whose loss is {-gap:.3f} below its entropy: wrong, and still growing."
+    )
 
 
 def check_stability_norm(answer: Any) -> Feedback:
-    """Exercise 7: the total length of the penalty's gradient with respect to the lengths, for a batch of 128 and α = 1."""
+    """Exercise 7: the length of the penalty's gradient with respect to the lengths, for a batch of 128 and α = 1."""
     return check_number(
         answer,
         1 / math.sqrt(128),
@@ -381,37 +398,38 @@ def check_stability_norm(answer: Any) -> Feedback:
     )
 
 
-def check_figure_1(answer: Any) -> Feedback:
-    """Predict: which label the numbers of Figure 1 belong to."""
-    return check_number(
-        answer,
-        1,
-        right="They belong to the second class (index 1).",
-        hint="Compute the loss for both labels and compare with 1.54.",
-    )
-
-
-
 def chapter_quiz() -> Panel:
     """Return the quiz of chapter 01."""
     return quiz(
         [
             Question(
-                "A sample is classified correctly, its logits are not all equal. Plain cross entropy, one small step of its "
-                "own gradient. Its logit vector …",
+                "A sample is classified correctly, its logits are not all equal. Plain cross entropy, one small step "
+                "of its own gradient. Its logit vector …",
                 (
-                    ("always gets longer.", "Its loss is below its entropy: the label's logit lies above the predicted mean."),
-                    ("gets longer only if its confidence is below 50 %.", "Confidence alone does not decide; loss against entropy does."),
+                    (
+                        "always gets longer.",
+                        "Its loss is below its entropy: the label's logit is above the predicted mean.",
+                    ),
+                    (
+                        "gets longer only below 50 % confidence.",
+                        "Confidence does not decide; loss against entropy does.",
+                    ),
                     ("keeps its length and turns.", "That would need loss and entropy to be equal."),
                 ),
                 right=0,
             ),
             Question(
-                "On a held-out set the mean loss is 0.40 and the mean entropy 0.15. Multiplying all logits by a factor a "
-                "little above 1 …",
+                "On held-out data the mean loss is 0.40 and the mean entropy 0.15. Multiplying all logits by a factor "
+                "a little above 1 …",
                 (
-                    ("lowers the mean loss.", "The slope in the common factor is mean loss minus mean entropy, here positive."),
-                    ("raises the mean loss.", "The slope is +0.25: the network is over-confident and wants to be quieter."),
+                    (
+                        "lowers the mean loss.",
+                        "The slope in the factor is mean loss minus mean entropy, here positive.",
+                    ),
+                    (
+                        "raises the mean loss.",
+                        "The slope is +0.25: the network is over-confident and should be quieter.",
+                    ),
                     ("changes nothing.", "It changes no decision, but it does change the loss."),
                 ),
                 right=1,
@@ -419,7 +437,10 @@ def chapter_quiz() -> Panel:
             Question(
                 "Outside the ball, a logit vector twice as long in the same direction gets a gradient that is …",
                 (
-                    ("the same.", "The *output* of the ball is the same; the gradient with respect to the raw logits is not."),
+                    (
+                        "the same.",
+                        "The ball's *output* is the same; the gradient with respect to the raw logits is not.",
+                    ),
                     ("half as long.", "It falls as one over the length."),
                     ("twice as long.", "The other way round: δ/‖z‖ multiplies it."),
                 ),
@@ -430,13 +451,16 @@ def chapter_quiz() -> Panel:
                 (
                     ("The lemma is mistaken.", "The derivative along the length is zero, as it says."),
                     ("The penalty pushes them.", "The penalty moves lengths towards their mean, up as well as down."),
-                    ("A finite step along a tangent ends further out, and samples share weights.", "Pythagoras, and weights in common."),
+                    (
+                        "A finite step along a tangent ends further out, and samples share weights.",
+                        "Pythagoras, and weights in common.",
+                    ),
                 ),
                 right=2,
             ),
             Question(
-                "A paper's effect is 0.5 points. Your paired difference has the interval [−0.1, +0.2]. What does the rule of "
-                "this chapter say?",
+                "A paper's effect is 0.5 points. Your paired difference has the interval [−0.1, +0.2]. What does the "
+                "rule of this chapter say?",
                 (
                     ("cannot tell", "The interval holds zero, but it excludes 0.5: you *can* tell something."),
                     ("smaller than printed", "It holds zero and lies below the paper's effect."),

@@ -200,7 +200,8 @@ def _table(entry: dict[str, Any]) -> Table:
 def _row(row: dict[str, Any], parent: dict[str, Any]) -> Row:
     if "reduction" in row:  # a table of which only relative reductions are printed; its first column is ours
         ours = row["ours"] and {"baseline": "vanilla", "better": row["ours"]["arm"], **row["ours"]}
-        return Row(f"{row['method']}, {parent['columns'][0]}", None, None, row["reduction"][0], ours, row.get("note", ""))
+        label = f"{row['method']}, {parent['columns'][0]}"
+        return Row(label, None, None, row["reduction"][0], ours, row.get("note", ""))
     ours = row["ours"] and {"baseline": row["ours"]["vanilla"], "better": row["ours"]["p_on"], **row["ours"]}
     return Row(
         label=f"{row['dataset']}, {row['model']}",

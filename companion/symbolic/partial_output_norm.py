@@ -271,9 +271,10 @@ def loss_floor(num_classes: Expression, delta: Expression = DELTA) -> Expression
 
 
 def loss_at_antipode(num_classes: Expression, delta: Expression = DELTA) -> Expression:
-    """Return log(1 + (n−1) e^{+δ√(n/(n−1))}/...) at −δ on the class axis: the loss in the trap, for n classes.
+    """Return log(1 + (n−1) e^{+δ√(n/(n−1))}), the loss at the point of length δ opposite the class.
 
-    At the antipode all other logits are equal and exceed the label's by δ√(n/(n−1)).
+    There all other logits are equal and exceed the label's by δ√(n/(n−1)), and the gradient behind the ball is 0. For two
+    classes it is the largest loss of the ball; for more it is a saddle once δ > √(n(n−1)).
     """
     n = sp.sympify(num_classes)
     return sp.log(1 + (n - 1) * sp.exp(delta * sp.sqrt(n / (n - 1))))
@@ -305,8 +306,8 @@ def stability_gradient_closed_form(ell: Sequence[Expression]) -> tuple[Expressio
 def vanishes(expression: Expression) -> bool:
     """Return whether sympy can show that an expression (or each entry of a sequence or matrix) is 0.
 
-    The exponentials are replaced by independent positive symbols first: what is then 0 as an algebraic identity is 0 for
-    all logits.
+    The exponentials are replaced by independent positive symbols first: what is then 0 as an algebraic identity is
+    0 for all logits.
 
     Example:
         >>> z = logits(2)

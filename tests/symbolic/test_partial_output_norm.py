@@ -69,9 +69,7 @@ class TestObjects:
     def test_lengths(self) -> None:
         z = rows()
         close(evaluate(lambda s, y: symbolic.length(s), z, labels()), output_length(z))
-        close(
-            evaluate(lambda s, y: symbolic.length(symbolic.centred(s)), z, labels()), output_length(z, centred=True)
-        )
+        close(evaluate(lambda s, y: symbolic.length(symbolic.centred(s)), z, labels()), output_length(z, centred=True))
 
     def test_predictive_moments(self) -> None:
         z = rows()
@@ -131,13 +129,9 @@ class TestBlowUp:
         assert symbolic.as_function(Z, symbolic.radial_derivative(Z, 0))(2.0, 2.0, 2.0) == pytest.approx(0, abs=1e-15)
 
     def test_loss_is_convex_along_the_ray(self) -> None:
-        assert symbolic.vanishes(
-            symbolic.second_derivative_along_the_ray(Z, 0) - symbolic.predictive_variance(Z)
-        )
+        assert symbolic.vanishes(symbolic.second_derivative_along_the_ray(Z, 0) - symbolic.predictive_variance(Z))
         z, y = rows(5), labels(5)
-        for row, label, expected in zip(
-            z, y, evaluate(symbolic.second_derivative_along_the_ray, z, y), strict=True
-        ):
+        for row, label, expected in zip(z, y, evaluate(symbolic.second_derivative_along_the_ray, z, y), strict=True):
             scaled = lambda s, row=row, label=label: cross_entropy(s * row, label)  # noqa: E731
             second = torch.func.grad(torch.func.grad(scaled))(torch.tensor(1.0, dtype=torch.float64))
             close(second, expected)
@@ -231,19 +225,32 @@ class TestPartialNorm:
 
 class TestFloorAndTrap:
     @pytest.mark.parametrize("num_classes", [2, 3, 10, 100])
-    def test_floor_and_ceiling_of_the_loss(self, num_classes: int) -> None:
+    def test_floor_of_the_loss(self, num_classes: int) -> None:
         axis = torch.tensor([float(v) for v in symbolic.class_axis_point(num_classes, 0, sp.Integer(3))]).double()
         target = torch.tensor(0)
         assert float(output_length(axis)) == pytest.approx(3, rel=1e-6)
         floor = float(symbolic.loss_floor(num_classes, sp.Integer(3)))
         assert float(cross_entropy(axis, target)) == pytest.approx(floor, rel=1e-6)
         assert math.exp(-floor) == pytest.approx(float(confidence_ceiling(num_classes, threshold=3.0)), rel=1e-9)
-        trap = float(symbolic.loss_at_antipode(num_classes, sp.Integer(3)))
-        assert float(cross_entropy(-axis, target)) == pytest.approx(trap, rel=1e-6)
         generator = torch.Generator().manual_seed(0)
         others = torch.randn(2000, num_classes, generator=generator, dtype=torch.float64)
         losses = cross_entropy(partial_norm(100 * others, 3.0), target.expand(2000), reduction="none")
-        assert floor - 1e-12 <= losses.min() and losses.max() <= trap + 1e-12
+        assert floor - 1e-12 <= losses.min()
+        opposite = float(symbolic.loss_at_antipode(num_classes, sp.Integer(3)))
+        assert float(cross_entropy(-axis, target)) == pytest.approx(opposite, rel=1e-6)
+        if num_classes == 2:
+            assert losses.max() <= opposite + 1e-12
+
+    @pytest.mark.parametrize("num_classes", [3, 5, 10])
+    def test_opposite_the_class_is_a_maximum_or_a_saddle(self, num_classes: int) -> None:
+        turning_point = math.sqrt(num_classes * (num_classes - 1))
+        for factor, saddle in ((0.95, False), (1.05, True)):
+            radius = factor * turning_point
+            axis = torch.tensor([float(v) for v in symbolic.class_axis_point(num_classes, 0, sp.Integer(1))]).double()
+            hessian = torch.func.hessian(lambda z, r=radius: cross_entropy(partial_norm(z, r), torch.tensor(0)))(
+                -2 * radius * axis
+            )
+            assert (torch.linalg.eigvalsh(hessian).max() > 1e-9) == saddle
 
     def test_the_gradient_is_zero_in_the_trap(self) -> None:
         z = torch.tensor([[5.0, -5.0]], dtype=torch.float64)
