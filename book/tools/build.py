@@ -41,6 +41,7 @@ def environment(**extra: str) -> dict[str, str]:
         "JUPYTER_PLATFORM_DIRS": "1",
         "IPYTHONDIR": str(BUILD / "ipython"),
         "PYTHONHASHSEED": "0",
+        "OMP_NUM_THREADS": "1",  # the networks here are small: more threads wait for each other
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
     }
     return {**os.environ, **own, **extra}
