@@ -19,8 +19,8 @@ def _scaled(vectors: Tensor, dim: int) -> tuple[Tensor, Tensor]:
 
 def _root(square: Tensor) -> Tensor:
     """Return the square root with derivative 0, not infinity, at 0."""
-    positive = square > 0
-    return torch.where(positive, torch.where(positive, square, 1.0).sqrt(), 0.0)
+    zero = square == 0
+    return torch.where(zero, 0.0, torch.where(zero, 1.0, square).sqrt())
 
 
 def row_length(vectors: Tensor, dim: int, *, keepdim: bool = False) -> Tensor:
@@ -34,4 +34,4 @@ def unit_rows(vectors: Tensor, dim: int) -> Tensor:
     """Return the vectors divided by their lengths; a zero vector stays zero, with the identity as Jacobian."""
     scaled, _ = _scaled(vectors, dim)
     length = _root(scaled.square().sum(dim, keepdim=True))
-    return scaled / torch.where(length > 0, length, 1.0)
+    return scaled / torch.where(length == 0, 1.0, length)
