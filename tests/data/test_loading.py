@@ -390,7 +390,11 @@ def _here(name: str, split: str) -> bool:
     )
 
 
-_SPLITS = [(name, split) for name, entry in catalogue.CATALOGUE.items() for split in entry.splits]
+_SPLITS = [
+    (name, split)
+    for name, entry in catalogue.CATALOGUE.items()
+    for split in (("train",) if entry.kind == "graph" else entry.splits)  # a graph comes whole whatever the split
+]
 REAL = [(name, split) for name, split in _SPLITS if _here(name, split)]
 QUICK = [case for case in REAL if not (case[0].startswith("cifar") and case[1] == "train")]
 SAMPLES = [case for case in _SPLITS if catalogue.CATALOGUE[case[0]].sample_checksums]
