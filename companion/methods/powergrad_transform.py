@@ -47,7 +47,8 @@ def powergrad_cross_entropy(
         input: logits (N, C), (N, C, d1, …) or (C,).
         target: class indices (N, …), or probabilities of the shape of ``input``.
         alpha: 0 ≤ α ≤ 1; 1 is `cross_entropy` itself, below 1e-30 counts as 0 (p' uniform over the classes that are
-            not masked by −∞). The paper uses 0.05 to 0.3. A 0-d tensor is taken unchecked and detached.
+            not masked by −∞). The paper uses 0.05 to 0.3, and up to 0.92 without batch normalisation. A 0-d tensor
+            is taken unchecked and detached.
         weight: one weight a class (C,). (Keyword only, like all that follow.)
         ignore_index: rows with this target count for nothing.
         reduction: "mean" (by weight, as in `cross_entropy`), "sum" or "none".
