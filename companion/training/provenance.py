@@ -12,9 +12,9 @@ import torch
 
 
 def provenance(device: torch.device | str = "cpu") -> dict[str, str | int | None]:
-    """Return device name, threads, versions, date and commit; call it when a process starts, since that is the code it runs.
+    """Return device name, threads, versions, date, when the process began, and the commit of the code it runs.
 
-    The commit is that of the checkout the package lies in, ``None`` outside one.
+    The commit is that of the checkout the package lay in when this module was imported, ``None`` outside one.
     """
     device = torch.device(device)
     return {
@@ -24,8 +24,9 @@ def provenance(device: torch.device | str = "cpu") -> dict[str, str | int | None
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
-        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "commit": _commit(),
+        "date": _now(),
+        "started": _STARTED,
+        "commit": _COMMIT,
     }
 
 
@@ -38,6 +39,10 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
 def _commit() -> str | None:
     try:
         answer = subprocess.run(
@@ -46,3 +51,6 @@ def _commit() -> str | None:
     except FileNotFoundError:
         return None
     return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+_STARTED, _COMMIT = _now(), _commit()
