@@ -30,7 +30,7 @@ def test_formula(make):
     x, y = rows(5, 4), torch.tensor([0, 1, 2, 1, -100])
     directions = (head.weight if make is AMSoftmaxHead else head.centroids).tolist()
     for i, result in enumerate(head(x, y).tolist()):
-        expected = [7 * (cosine(x[i].tolist(), w) - 0.3 * (c == y[i])) for c, w in enumerate(directions)]
+        expected = [7 * (cosine(x[i].tolist(), w) - 0.3 * (c == y[i].item())) for c, w in enumerate(directions)]
         assert result == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
