@@ -1,4 +1,4 @@
-"""Data: loading with checksums, real samples in the package, splits, device-resident batches, augmentation."""
+"""Data: loading with checksums, real samples in the package, splits, batches, augmentation, label noise."""
 
 from __future__ import annotations
 
