@@ -292,20 +292,8 @@ def reliability_bins(probs: Tensor, target: Tensor, bins: int = 15, dim: int = 1
 
     Taught in: chapter 04. Source: Guo et al., On calibration of modern neural networks, ICML 2017.
     """
-    check_count("bins", bins)
-    p, axis = _probabilities(probs, dim)
-    right = (_one_hot(target, p, axis) & _top(p, axis)).any(axis).flatten()  # (rows,)
-    confidence = p.amax(axis).flatten()
-    edges = (torch.arange(bins + 1, dtype=torch.float64) / bins).to(p)  # nearest to b/bins in the dtype of the data
-    place = torch.bucketize(confidence.detach(), edges[1:-1])  # edge b−1 < confidence ≤ edge b
-    member = (place.unsqueeze(-1) == torch.arange(bins, device=p.device)).to(p.dtype)  # (rows, bins)
-    count = member.sum(0)
-    return ReliabilityBins(
-        edges=edges,
-        count=count.to(torch.int64),
-        accuracy=right.to(p.dtype) @ member / count,
-        confidence=confidence @ member / count,
-    )
+    edges, count, right, claimed = _bin_sums(probs, target, bins, dim)
+    return ReliabilityBins(edges, count.to(torch.int64), right / count, claimed / count)
 
 
 def expected_calibration_error(probs: Tensor, target: Tensor, bins: int = 15, dim: int = 1) -> Tensor:
@@ -330,9 +318,20 @@ def expected_calibration_error(probs: Tensor, target: Tensor, bins: int = 15, di
 
     Taught in: chapter 04. Source: Guo et al., On calibration of modern neural networks, ICML 2017.
     """
-    _, count, accuracy, confidence = reliability_bins(probs, target, bins, dim)
-    weighted = torch.where(count > 0, count * (accuracy - confidence).abs(), 0.0)
-    return weighted.sum() / count.sum()
+    _, count, right, claimed = _bin_sums(probs, target, bins, dim)
+    return (right - claimed).abs().sum() / count.sum()  # n·|acc − conf| is the gap between the bin's two sums
+
+
+def _bin_sums(probs: Tensor, target: Tensor, bins: int, dim: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the bins' edges, and for each its rows, its right rows and its summed confidence."""
+    check_count("bins", bins)
+    p, axis = _probabilities(probs, dim)
+    right = (_one_hot(target, p, axis) & _top(p, axis)).any(axis).flatten()  # (rows,)
+    confidence = p.amax(axis).flatten()
+    edges = (torch.arange(bins + 1, dtype=torch.float64) / bins).to(p)  # nearest to b/bins in the dtype of the data
+    place = torch.bucketize(confidence.detach(), edges[1:-1])  # edge b−1 < confidence ≤ edge b
+    member = (place.unsqueeze(-1) == torch.arange(bins, device=p.device)).to(p.dtype)  # (rows, bins)
+    return edges, member.sum(0), right.to(p.dtype) @ member, confidence @ member
 
 
 @torch.no_grad()
