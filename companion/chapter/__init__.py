@@ -25,6 +25,8 @@ from companion.chapter._tables import (
     error_table,
     family_note,
     printed_reductions,
+    recorded_note,
+    render_table,
     table_beside,
     verdict,
 )
@@ -47,6 +49,8 @@ __all__ = [
     "family_note",
     "printed_reductions",
     "quiz",
+    "recorded_note",
+    "render_table",
     "say",
     "setup",
     "source_beside",

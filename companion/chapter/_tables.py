@@ -219,6 +219,23 @@ def interval_text(mean: float, low: float, high: float) -> str:
     return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")
 
 
+def recorded_note(results: Any) -> str:
+    """Say on what recorded runs were made, when, and what they took; and what is missing, if anything is.
+
+    Args:
+        results: as ``companion.results.load`` returns them.
+    """
+    made = results.provenance
+    days = sorted({str(date)[:10] for date in (made["dates"] or [made["date"]])})
+    note = (
+        f"Recorded on {made['device']}, torch {made['versions']['torch']}, {' to '.join(days)}: {made['runs']} runs, "
+        f"the search included, {made['seconds'] / 3600:.1f} core-hours."
+    )
+    if results.complete:
+        return note
+    return f"{note} **Incomplete:** missing are {'; '.join(results.missing)}."
+
+
 def error_table(results: Any, arms: Sequence[str] | None = None, metric: str = "test_error") -> Panel:
     """Show the final errors of all arms: mean ± sd over the seeds, and the knobs that the search chose.
 
@@ -277,6 +294,8 @@ def family_note(results: Mapping[str, Any], paper: str, family: str) -> str:
             continue
         members.append(f"{contrast.better} against {contrast.baseline} ({contrast.data}, {contrast.model})")
         p_values.append(found.gain(contrast.better, contrast.baseline).p)
+    if not members:
+        return f"Of the family {family} no comparison is recorded yet."
     kept = [name for name, p in zip(members, holm(p_values), strict=True) if p < 0.05]
     stays = f"{len(kept)} stay{'s' if len(kept) == 1 else ''} below 0.05" if kept else "none stays below 0.05"
     named = f": {'; '.join(kept)}" if kept else ""

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from companion import plots
-from companion.chapter._display import Panel
+from companion import papers, plots
+from companion.chapter._display import Panel, Prose, say
 from companion.chapter._exercises import Feedback, check_function, check_number, feedback
 from companion.chapter._quiz import Question, quiz
+from companion.chapter._tables import compare
 from companion.geometry import confidence_ceiling, entropy
 from companion.methods.partial_output_norm import partial_norm
 
@@ -34,8 +35,19 @@ def recorded_arms(results: Any) -> tuple[str, ...]:
     return tuple(arm for arm in results.arms if results.seeds(arm))
 
 
-def figure_length(results: Any, *, centred: bool = False) -> plots.Shown:
+def not_recorded(results: Any, *arms: str) -> Prose | None:
+    """Return a sentence that names the arms without a recorded run, or None if all have one."""
+    absent = [arm for arm in arms if not results.seeds(arm)]
+    if not absent:
+        return None
+    command = f'`companion.experiments.run("{results.name}", "laptop")`'
+    return say(f"*Not recorded yet:* the full runs of {', '.join(absent)}. {command} makes them, in hours.")
+
+
+def figure_length(results: Any, *, centred: bool = False) -> plots.Shown | Prose:
     """The paper's Figure 2 with all arms: the mean output length over the epochs."""
+    if absent := not_recorded(results, "vanilla", "P-ON"):
+        return absent
     metric = "centred_length" if centred else "length"
     arms = recorded_arms(results)
     first, last = ends(results, "vanilla", metric)
@@ -58,8 +70,10 @@ def radial_share(results: Any, arm: str = "vanilla") -> np.ndarray:
     return radial / whole
 
 
-def figure_gradient(results: Any) -> plots.Shown:
+def figure_gradient(results: Any) -> plots.Shown | Prose:
     """The paper's Figure 3: the whole logit gradient of plain cross entropy and its radial part."""
+    if absent := not_recorded(results, "vanilla"):
+        return absent
     epochs = results.curve("vanilla", "gradient")[0]
     share = radial_share(results)
     whole = plots.Style("ink", "-", "o", "whole gradient")
@@ -90,8 +104,10 @@ def figure_gradient(results: Any) -> plots.Shown:
     return plots.show(draw, title="Radial part of the logit gradient", alt=alt, caption=caption, name="figure-gradient")
 
 
-def figure_loss_and_entropy(results: Any, arm: str = "vanilla") -> plots.Shown:
+def figure_loss_and_entropy(results: Any, arm: str = "vanilla") -> plots.Shown | Prose:
     """Mean loss and mean entropy on training and test rows: where they cross, the pull on the common length turns."""
+    if absent := not_recorded(results, arm):
+        return absent
     epochs = results.curve(arm, "train_loss")[0]
     last = {name: ends(results, arm, name)[1] for name in results.metrics}
     gaps = {split: last[f"{split}_loss"] - last[f"{split}_entropy"] for split in ("train", "test")}
@@ -125,9 +141,11 @@ def figure_loss_and_entropy(results: Any, arm: str = "vanilla") -> plots.Shown:
     )
 
 
-def figure_parameter_gradient(results: Any) -> plots.Shown:
+def figure_parameter_gradient(results: Any) -> plots.Shown | Prose:
     """The paper's Figure 5: the length of the parameter gradient, baseline and partial norm, logarithmic."""
     arms = ("vanilla", "P-ON")
+    if absent := not_recorded(results, *arms):
+        return absent
     last = {arm: ends(results, arm, "parameter_gradient")[1] for arm in arms}
     words = "larger" if last["P-ON"] > last["vanilla"] else "smaller"
     caption = (
@@ -164,8 +182,10 @@ def rank_correlation(left: Any, right: Any) -> float:
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
-def figure_gap(results: Any) -> plots.Shown:
+def figure_gap(results: Any) -> plots.Shown | Prose:
     """The paper's Figure 8 with our arms: generalisation gap against the lengths' deviation, at the last epoch."""
+    if absent := not_recorded(results, "vanilla", "P-ON", "weight decay"):
+        return absent
     arms = recorded_arms(results)
     pair = ("length_deviation", "generalisation_gap")
     points = {arm: tuple(results.final(arm, metric) for metric in pair) for arm in arms}
@@ -229,6 +249,46 @@ def required_threshold(confidence: float, num_classes: int) -> float:
     """
     n = num_classes
     return math.sqrt((n - 1) / n) * math.log((n - 1) * confidence / (1 - confidence))
+
+
+# --- sentences from recorded runs ---------------------------------------------------------------------------------
+
+
+def say_growing(results: Any) -> Prose:
+    """Say which share of the training rows each baseline still lengthens after the last epoch."""
+    arms = ("vanilla", "weight decay")
+    if absent := not_recorded(results, *arms):
+        return absent
+    share = {arm: 100 * ends(results, arm, "growing_share")[1] for arm in arms}
+    return say(
+        f"Sample by sample: at the end plain cross entropy still lengthens {share['vanilla']:.1f} % of the training "
+        f"images, and with weight decay {share['weight decay']:.1f} %."
+    )
+
+
+def say_rival(results: Any) -> Prose:
+    """Compare the method without weight decay with tuned weight decay."""
+    if absent := not_recorded(results, "P-ON", "weight decay"):
+        return absent
+    duel = compare(results, "P-ON", "weight decay")
+    word = "lower" if duel.low > 0 else "higher" if duel.high < 0 else "not clearly different"
+    return say(
+        f"The method without weight decay against tuned weight decay alone: {duel.difference:+.2f} points "
+        f"[{duel.low:+.2f}, {duel.high:+.2f}], n = {duel.n}. Its error is {word}."
+    )
+
+
+def say_in_one_line(results: Any) -> Prose:
+    """State the main comparison on MNIST with its verdict."""
+    better, baseline = "P-ON + weight decay", "weight decay"
+    if absent := not_recorded(results, better, baseline):
+        return absent
+    effect = next(c.effect for c in papers.contrasts("p_on") if c.id == "pon-t1-mnist")
+    main = compare(results, better, baseline, effect=effect)
+    return say(
+        f"In one line, on MNIST: the paper prints a gain of {effect:.2f} points for the method on top of weight decay; "
+        f"we find {main.difference:+.2f} [{main.low:+.2f}, {main.high:+.2f}] over {main.n} seeds: **{main.verdict}**."
+    )
 
 
 # --- demonstrations ------------------------------------------------------------------------------------------------

@@ -273,8 +273,8 @@ def loss_floor(num_classes: Expression, delta: Expression = DELTA) -> Expression
 def loss_at_antipode(num_classes: Expression, delta: Expression = DELTA) -> Expression:
     """Return log(1 + (n−1) e^{+δ√(n/(n−1))}), the loss at the point of length δ opposite the class.
 
-    There all other logits are equal and exceed the label's by δ√(n/(n−1)), and the gradient behind the ball is 0. For two
-    classes it is the largest loss of the ball; for more it is a saddle once δ > √(n(n−1)).
+    There all other logits are equal and exceed the label's by δ√(n/(n−1)), and the gradient behind the ball is 0. For
+    two classes it is the largest loss of the ball; for more it is a saddle once δ > √(n(n−1)).
     """
     n = sp.sympify(num_classes)
     return sp.log(1 + (n - 1) * sp.exp(delta * sp.sqrt(n / (n - 1))))

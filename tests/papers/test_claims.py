@@ -39,6 +39,9 @@ def test_what_shows_a_claim_exists(claim: papers.Claim) -> None:
             source = (ROOT / path).read_text(encoding="utf-8")
             for name in names:
                 assert re.search(rf"(def|class) {name}\b", source), place
+        elif place.startswith("Appendix: "):
+            appendix = (ROOT / "book" / "appendix_partial_output_norm.md").read_text(encoding="utf-8")
+            assert f"## {place.removeprefix('Appendix: ')}\n" in appendix
         else:
             assert re.search(rf'"#+ [^"]*{re.escape(place)}', notebook), f"no heading {place!r} in the chapter"
 
