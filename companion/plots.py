@@ -832,7 +832,21 @@ def curves(
 
     full = f"{caption.strip()} {provenance_note(results, chosen, metric)}" if note and caption.strip() else caption
     heading = title or METRIC_NAMES.get(metric, metric)
-    return show(draw, title=heading, alt=alt, caption=full, width=width, height=height, name=name)
+    return show(
+        draw,
+        title=heading,
+        alt=alt,
+        caption=full,
+        width=width,
+        height=height or _height_for(len(chosen), width),
+        narrow_height=_height_for(len(chosen), "narrow"),
+        name=name,
+    )
+
+
+def _height_for(lines: int, width: str) -> float:
+    """Enough pixels for the names of so many lines; on a phone a name may take two or three rows."""
+    return max(_HEIGHTS[width], 100.0 + lines * (32.0 if width == "narrow" else 20.0))
 
 
 def provenance_note(results: Any, arms: Sequence[str], metric: str) -> str:

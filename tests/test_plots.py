@@ -295,7 +295,8 @@ def boxes(fig: Any, texts: list[Any]) -> list[Any]:
 @pytest.mark.parametrize("narrow", [False, True])
 @pytest.mark.parametrize("arms", [ARMS[:1], ARMS, tuple(plots.METHOD_STYLE)[:11]])
 def test_names_do_not_overlap_and_stay_inside(narrow: bool, arms: tuple[str, ...]) -> None:
-    fig, ax = plots.figure("narrow" if narrow else "text")
+    width = "narrow" if narrow else "text"
+    fig, ax = plots.figure(width, height=plots._height_for(len(arms), width))  # as `curves` does
     with plots.style(narrow):
         plots.draw_curves(ax, narrow, Recorded(arms), "length")
     texts = [text for text in ax.texts if text.get_text()]
