@@ -416,11 +416,12 @@ def label_lines(
     entries = [(float(y), _wrap(name) if narrow else name, _as_style(arm)) for y, name, arm in ends]
     if not entries:
         return []
-    right = ax.get_xlim()[1]
+    ax.set(xlim=ax.get_xlim(), ylim=ax.get_ylim())  # from here on the lines' ends stay where they are
     texts = [
         ax.annotate(
             name,
-            (right, y),
+            (1.0, y),
+            xycoords=("axes fraction", "data"),
             xytext=(12, 0),
             textcoords="offset points",
             color=s.color,
@@ -437,7 +438,7 @@ def label_lines(
     fig.draw_without_rendering()
     point = fig.dpi / 72
     bottom, top = (value / point for value in ax.get_window_extent().intervaly)
-    wanted = [ax.transData.transform((right, y))[1] / point for y, _, _ in entries]
+    wanted = [ax.transData.transform((1.0, y))[1] / point for y, _, _ in entries]
     line_height = texts[0].get_fontsize() * gap
     heights = [line_height * (1 + text.get_text().count("\n")) for text in texts]
     places = _spread(wanted, heights, bottom - line_height / 2, top + line_height / 2)

@@ -396,7 +396,10 @@ real = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name.startswith("font_source") else real(name, *rest)
 from companion import plots
 assert plots._families() == ["DejaVu Sans"]
-plots.show(lambda ax, narrow: plots.label_lines(ax, [(0.5, "P-ON", "P-ON")]), title="t", alt="a", caption="c")
+def draw(ax, narrow):
+    plots.line(ax, [0, 1], [0, 1], "P-ON")
+    plots.label_lines(ax, [(1.0, "P-ON", "P-ON")], narrow=narrow)
+plots.show(draw, title="t", alt="a", caption="c")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
