@@ -233,7 +233,8 @@ def recorded_note(results: Any) -> str:
     )
     if results.complete:
         return note
-    return f"{note} **Incomplete:** missing are {'; '.join(results.missing)}."
+    more = f" and {len(results.missing) - 1} more" if len(results.missing) > 1 else ""
+    return f"{note} **Incomplete:** missing is {results.missing[0]}{more}."
 
 
 def error_table(results: Any, arms: Sequence[str] | None = None, metric: str = "test_error") -> Panel:

@@ -198,7 +198,7 @@ def figure_gap(results: Any) -> plots.Shown | Prose:
             plots.scatter(ax, *points[arm], arm)
             ends_.append((float(points[arm][1].mean()), plots.style_of(arm).label, arm))
         ax.set_xlim(left=0)
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
         plots.name_axes(ax, "standard deviation of the lengths ‖z‖", "generalisation gap, points")
         plots.label_lines(ax, ends_, narrow=narrow)
 
@@ -211,6 +211,34 @@ def figure_gap(results: Any) -> plots.Shown | Prose:
     alt = f"A point for every seed of {len(arms)} arms. Rank correlation of the arms' means {across:+.2f}."
     title = "Generalisation gap and deviation of the lengths"
     return plots.show(draw, title=title, alt=alt, caption=caption, name="figure-gap")
+
+
+def figure_search(results: Any) -> plots.Shown | Prose:
+    """Every point of the search, of plain cross entropy and of the method: validation error against learning rate."""
+    arms = tuple(arm for arm in ("vanilla", "P-ON") if results.search(arm))
+    if len(arms) < 2:
+        return say("*Not recorded yet:* the search of both arms.")
+    points = {arm: sorted((point["lr"], point["error"]) for point in results.search(arm)) for arm in arms}
+    best = {arm: min(points[arm], key=lambda pair: pair[1]) for arm in arms}
+
+    def draw(ax: Any, narrow: bool) -> None:
+        for arm in arms:
+            plots.line(ax, *zip(*points[arm], strict=True), arm)
+            plots.scatter(ax, *zip(*points[arm], strict=True), arm)
+        ax.set_xscale("log")
+        ax.set_ylim(bottom=0)
+        plots.name_axes(ax, "learning rate, logarithmic axis", "validation error, %")
+        plots.label_lines(ax, [(points[arm][-1][1], arm, arm) for arm in arms], narrow=narrow)
+
+    rates = {arm: f"{best[arm][0]:.3g}" for arm in arms}
+    same = "the same learning rate" if rates["vanilla"] == rates["P-ON"] else "different learning rates"
+    caption = (
+        f"The two arms did best at {same}: {rates['vanilla']} for plain cross entropy, {rates['P-ON']} with the partial "
+        f"norm. One point a trial of the search, {len(points['vanilla'])} each, with the lowest validation errors "
+        f"{best['vanilla'][1]:.2f} and {best['P-ON'][1]:.2f} %. The method's other knobs differ from point to point."
+    )
+    alt = f"Two lines of points, validation error over learning rate; lowest at {rates['vanilla']} and {rates['P-ON']}."
+    return plots.show(draw, title="The search", alt=alt, caption=caption, name="figure-search")
 
 
 def figure_floor(num_classes: tuple[int, ...] = (2, 10, 100, 1000)) -> plots.Shown:

@@ -1,0 +1,134 @@
+"""Chapter 01's figures and sentences: both outcomes of every claim, and what they say where nothing is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from companion.chapter import Prose
+from companion.chapter import partial_output_norm as chapter
+from companion.experiments.partial_output_norm import ARMS
+from companion.results import Results
+
+Make = Callable[..., Results]
+ERRORS = {arm: [1.8 - 0.1 * k, 1.9 - 0.1 * k, 2.1 - 0.1 * k] for k, arm in enumerate(ARMS)}
+FIGURES = (
+    chapter.figure_length,
+    chapter.figure_gradient,
+    chapter.figure_loss_and_entropy,
+    chapter.figure_parameter_gradient,
+    chapter.figure_gap,
+    chapter.figure_search,
+)
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_figures_have_words_and_say_what_they_were_made_of(results: Make, figure: object) -> None:
+    shown = figure(results(ERRORS))
+    assert shown.alt
+    assert "<figcaption><strong>" in shown.html
+
+
+@pytest.mark.parametrize("figure", FIGURES[:-1])
+def test_where_nothing_is_recorded_they_say_so(results: Make, figure: object) -> None:
+    said = figure(results({}))
+    assert isinstance(said, Prose)
+    assert "Not recorded yet" in said.markdown
+
+
+def caption(shown: object) -> str:
+    return shown.html.split("<figcaption>")[1]
+
+
+def test_length_grows_or_shrinks(results: Make) -> None:
+    grows = results(ERRORS, curves={("vanilla", "length"): [1, 2, 3, 4, 9], ("P-ON", "length"): [1, 2, 3, 3, 3]})
+    assert "grows from 1.0 to 9.0" in caption(chapter.figure_length(grows))
+    assert "ends at 3.0, less than without" in caption(chapter.figure_length(grows))
+    shrinks = results(ERRORS, curves={("vanilla", "length"): [9, 4, 3, 2, 1], ("P-ON", "length"): [1, 2, 3, 3, 3]})
+    assert "shrinks from 9.0 to 1.0" in caption(chapter.figure_length(shrinks))
+    assert "no less than without" in caption(chapter.figure_length(shrinks))
+    centred = results(ERRORS, curves={("vanilla", "centred_length"): [1, 2, 3, 4, 8]})
+    assert "centred length grows from 1.0 to 8.0" in caption(chapter.figure_length(centred, centred=True))
+
+
+def test_radial_share(results: Make) -> None:
+    whole = {("vanilla", "gradient"): [1.0, 1.0, 1.0, 1.0, 1.0]}
+    follows = results(ERRORS, curves={**whole, ("vanilla", "radial_gradient"): [0.5, 0.5, 0.4, 0.4, 0.4]})
+    assert chapter.radial_share(follows).tolist() == pytest.approx([0.5, 0.5, 0.4, 0.4, 0.4])
+    assert "follows the whole gradient: it is 50%" in caption(chapter.figure_gradient(follows))
+    leaves = results(ERRORS, curves={**whole, ("vanilla", "radial_gradient"): [0.5, 0.1, 0.1, 0.1, 0.1]})
+    assert "does not keep pace" in caption(chapter.figure_gradient(leaves))
+
+
+@pytest.mark.parametrize(("loss", "word"), [(0.1, "below"), (0.9, "above")])
+def test_loss_and_entropy(results: Make, loss: float, word: str) -> None:
+    curves = {("vanilla", "train_loss"): [1, 1, 1, 1, loss], ("vanilla", "train_entropy"): [1, 1, 1, 1, 0.5]}
+    shown = chapter.figure_loss_and_entropy(results(ERRORS, curves=curves))
+    assert f"the mean loss is {word} the mean entropy on the training rows" in caption(shown)
+
+
+@pytest.mark.parametrize(("last", "word"), [(0.1, "smaller"), (0.9, "larger")])
+def test_parameter_gradient(results: Make, last: float, word: str) -> None:
+    curves = {
+        ("vanilla", "parameter_gradient"): [1, 1, 1, 1, 0.5],
+        ("P-ON", "parameter_gradient"): [1, 1, 1, 1, last],
+    }
+    assert f"is {word} than without" in caption(chapter.figure_parameter_gradient(results(ERRORS, curves=curves)))
+
+
+@pytest.mark.parametrize(("sign", "word"), [(1, "rise together"), (-1, "go opposite ways")])
+def test_gap(results: Make, sign: int, word: str) -> None:
+    curves = {}
+    for k, arm in enumerate(ARMS):
+        curves[arm, "length_deviation"] = [0, 0, 0, 0, 1 + k]
+        curves[arm, "generalisation_gap"] = [0, 0, 0, 0, 10 + sign * k]
+    shown = chapter.figure_gap(results(ERRORS, curves=curves))
+    assert word in caption(shown)
+
+
+def test_search_names_the_best_rates(results: Make) -> None:
+    assert "the same learning rate: 0.03" in caption(chapter.figure_search(results(ERRORS)))
+
+
+def test_sentences_follow_the_data(results: Make) -> None:
+    good = results({**ERRORS, "P-ON": [1.0, 1.1, 1.2], "weight decay": [2.0, 2.1, 2.21]})
+    assert "Its error is lower" in chapter.say_rival(good).markdown
+    bad = results({**ERRORS, "P-ON": [3.0, 3.1, 3.2], "weight decay": [2.0, 2.1, 2.21]})
+    assert "Its error is higher" in chapter.say_rival(bad).markdown
+    same = results({**ERRORS, "P-ON": [2.1, 2.0, 2.2], "weight decay": [2.0, 2.1, 2.21]})
+    assert "not clearly different" in chapter.say_rival(same).markdown
+    main = results({"weight decay": [1.6, 1.7, 1.8], "P-ON + weight decay": [1.1, 1.21, 1.29]})
+    assert "**agrees**" in chapter.say_in_one_line(main).markdown
+    share = results(ERRORS, curves={("vanilla", "growing_share"): [0.5, 0.6, 0.7, 0.8, 0.9]})
+    assert "still lengthens 90.1 %" in chapter.say_growing(share).markdown
+    for sentence in (chapter.say_rival, chapter.say_growing, chapter.say_in_one_line):
+        assert "Not recorded yet" in sentence(results({})).markdown
+
+
+def test_floor_figure_states_the_thresholds() -> None:
+    shown = chapter.figure_floor()
+    assert f"δ = {chapter.required_threshold(0.99, 10):.1f} for C = 10" in caption(shown)
+
+
+def test_rank_correlation_with_ties() -> None:
+    assert chapter.rank_correlation([1, 2, 2, 3], [1, 2, 2, 3]) == pytest.approx(1)
+    rng = np.random.default_rng(0)
+    left, right = rng.integers(0, 5, 50), rng.integers(0, 5, 50)
+    from scipy.stats import spearmanr
+
+    assert chapter.rank_correlation(left, right) == pytest.approx(spearmanr(left, right).statistic)
+
+
+def test_descend_follows_the_gradient() -> None:
+    start = torch.tensor([[2.5, 1.2]], dtype=torch.float64)
+    path = chapter.descend(start, torch.tensor([0]), rate=0.1, steps=2)
+    assert path.shape == (3, 1, 2)
+    step = chapter.loss_gradient(start, torch.tensor([0]))[1]
+    torch.testing.assert_close(path[1], start - 0.1 * step)
+
+
+def test_quiz_has_five_questions() -> None:
+    assert chapter.chapter_quiz().html.count("<fieldset>") == 5

@@ -1,0 +1,178 @@
+"""The head of a chapter, sources beside formulas, quizzes, prose: what they show and what they refuse."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+from bs4 import BeautifulSoup
+
+from companion.chapter import Question, at_a_glance, equation, quiz, say, setup, source_beside, you_are_here
+from companion.chapter import _page as page
+from companion.chapter import _setup as first_cell
+from companion.chapter._display import inline, plain
+from companion.methods import partial_norm
+from companion.methods.partial_output_norm import PartialNorm
+
+
+def soup(shown: object) -> BeautifulSoup:
+    return BeautifulSoup(shown._repr_mimebundle_()["text/html"], "html.parser")
+
+
+class TestSetup:
+    def test_names_versions_device_and_profile(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COMPANION_PROFILE", "laptop")
+        text = setup("math").text
+        for word in ("Python 3.", "torch ", "companion ", "sympy ", "device ", "profile laptop"):
+            assert word in text
+
+    def test_installs_only_what_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        absent = {"anywidget"}
+        real = first_cell.importlib.util.find_spec
+        fake = SimpleNamespace(find_spec=lambda name: None if name in absent else real(name))
+        monkeypatch.setattr(first_cell.importlib, "util", fake)
+        assert first_cell.missing(("math", "widgets")) == ["anywidget"]
+        commands: list[list[str]] = []
+        first_cell.install(["anywidget", "torch_geometric"], commands.append)
+        assert commands[0][1:] == ["-m", "pip", "install", "--quiet", "anywidget", "torch-geometric"]
+        first_cell.install([], commands.append)
+        assert len(commands) == 1
+
+    @pytest.mark.parametrize("name", ["torch", "torchvision"])
+    def test_never_installs_torch(self, name: str) -> None:
+        commands: list[list[str]] = []
+        with pytest.raises(RuntimeError, match=f"{name} is missing"):
+            first_cell.install([name], commands.append)
+        assert commands == []
+
+    def test_says_what_to_type_when_installing_fails(self) -> None:
+        def fail(command: list[str]) -> None:
+            raise subprocess.CalledProcessError(1, command)
+
+        with pytest.raises(RuntimeError, match=r"could not install anywidget; try it by hand: .*pip install"):
+            first_cell.install(["anywidget"], fail)
+
+    def test_unknown_extra(self) -> None:
+        with pytest.raises(ValueError, match="unknown extra 'maths'; known: math"):
+            setup("maths")
+
+
+class TestHead:
+    def test_strip_marks_places_and_has_every_method_where_it_acts(self) -> None:
+        shown = soup(you_are_here("transform", "penalty", chapter="partial norm"))
+        marked = [item.span.text for item in shown.select("li.luc-here")]
+        assert marked == ["transform", "penalty"]
+        dots = shown.select(".luc-dot")
+        assert len(dots) == sum(len(method.places) for method in page.METHODS.values())
+        assert all(dot["aria-label"] in page.METHODS for dot in dots)
+        assert not shown.select("a"), "this chapter does not link to itself, and the others have no page yet"
+
+    def test_strip_links_to_chapters_that_exist(self) -> None:
+        links = {link["href"] for link in soup(you_are_here("criterion")).select("a.luc-dot")}
+        assert links == {method.page for method in page.METHODS.values() if method.page}
+
+    def test_colours_are_the_tokens(self) -> None:
+        from companion.plots import tokens
+
+        for method in page.METHODS.values():
+            assert tokens()[method.token] == method.fallback
+
+    @pytest.mark.parametrize(("places", "chapter"), [(("loss",), ""), ((), "P-ON")])
+    def test_strip_refuses_unknown_names(self, places: tuple[str, ...], chapter: str) -> None:
+        with pytest.raises(ValueError, match="unknown"):
+            you_are_here(*places, chapter=chapter)
+
+    def test_glance(self) -> None:
+        shown = soup(at_a_glance(able=["do `this`"], before="calculus", minutes={"reading": "5 minutes"}))
+        assert shown.select_one("li code").text == "this"
+        assert [term.text for term in shown.select("dt")] == ["reading"]
+        with pytest.raises(ValueError, match="how long"):
+            at_a_glance(able=["x"], before="", minutes={})
+
+
+class TestSource:
+    def test_source_is_the_librarys_without_its_docstring(self) -> None:
+        panel = source_beside(partial_norm, r"$\Gamma(z)$, the ball")
+        text = soup(panel).text
+        assert "torch.where(outside, threshold * direction, z)" in text
+        assert "Shorten each logit vector" not in text
+        assert "companion.methods.partial_output_norm.partial_norm" in text
+        assert soup(panel).select_one("span.math").text == r"\(\Gamma(z)\)"
+
+    def test_classes_too(self) -> None:
+        assert "class PartialNorm" in source_beside(PartialNorm, "as a module").text
+
+    def test_without_pygments_the_code_is_plain(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from companion.chapter import _source
+
+        fake = SimpleNamespace(util=SimpleNamespace(find_spec=lambda name: None))
+        monkeypatch.setattr(_source, "importlib", fake)
+        assert "def partial_norm" in soup(source_beside(partial_norm, "x")).pre.text
+
+    def test_a_formula_is_needed(self) -> None:
+        with pytest.raises(ValueError, match="formula"):
+            source_beside(partial_norm)
+
+
+class TestQuiz:
+    questions = (
+        Question("Two < three?", (("yes", "So it is."), ("no", "Count again.")), right=0),
+        Question("One plus one?", (("3", "Less."), ("2", "Yes."), ("1", "More.")), right=1),
+    )
+
+    def test_it_is_labelled_and_needs_no_script(self) -> None:
+        shown = soup(quiz(self.questions))
+        assert not shown.select("script")
+        assert len(shown.select("fieldset")) == 2
+        names = {box["name"] for box in shown.select("input")}
+        assert len(names) == 2
+        for box in shown.select("input"):
+            assert shown.select_one(f'label[for="{box["id"]}"]') is not None
+            assert shown.select_one(f"#{box['aria-describedby']}") is not None
+        assert len({tag["id"] for tag in shown.select("[id]")}) == len(shown.select("[id]"))
+
+    def test_exactly_the_right_choice_is_called_right(self) -> None:
+        shown = soup(quiz(self.questions))
+        for fieldset, question in zip(shown.select("fieldset"), self.questions, strict=True):
+            said = [note.strong.text for note in fieldset.select(".luc-say")]
+            assert [word == "Right." for word in said] == [k == question.right for k in range(len(question.choices))]
+        assert "1. Two < three?" in quiz(self.questions).text
+        assert shown.select_one("details li").text == "yes: So it is."
+
+    def test_refusals(self) -> None:
+        with pytest.raises(ValueError, match="at least two"):
+            Question("?", (("only", "one"),), right=0)
+        with pytest.raises(ValueError, match="needs a question"):
+            quiz([])
+
+
+class TestProse:
+    def test_minus_signs_are_typographic_and_words_stay(self) -> None:
+        assert say("a −1 b: -0.5, well-known, 2-3").markdown == "a −1 b: −0.5, well-known, 2-3"
+
+    def test_empty_sentences_are_left_out(self) -> None:
+        assert say("One.", "", "Two.").markdown == "One. Two."
+        with pytest.raises(ValueError, match="at least one"):
+            say("", " ")
+
+    def test_text_face_has_no_marks(self) -> None:
+        assert repr(say("**so** it `is`")) == "so it is"
+        assert plain("a **b** *c* `d` $e$") == "a b c d e"
+
+    def test_inline_escapes_and_marks(self) -> None:
+        assert inline("<b> **x** *y* `a<b` $p<q$") == (
+            "&lt;b&gt; <strong>x</strong> <em>y</em> <code>a&lt;b</code> "
+            '<span class="math notranslate nohighlight">\\(p&lt;q\\)</span>'
+        )
+
+    def test_equation(self) -> None:
+        import sympy as sp
+
+        x = sp.Symbol("x")
+        shown = equation("f", x**2, (x, 1))._repr_mimebundle_()
+        assert shown["text/latex"].startswith("$$\nf = x^{2} = ")
+        assert re.search(r"matrix.*x.*1", shown["text/latex"])
+        with pytest.raises(ValueError, match="right side"):
+            equation("f")

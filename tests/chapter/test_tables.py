@@ -1,0 +1,152 @@
+"""The rule of the verdict, and the paper's tables beside recorded runs."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+
+import pytest
+from bs4 import BeautifulSoup
+
+from companion import papers
+from companion.chapter import (
+    claims_table,
+    compare,
+    error_table,
+    family_note,
+    printed_reductions,
+    recorded_note,
+    render_table,
+    table_beside,
+    verdict,
+)
+from companion.chapter._tables import VERDICTS
+from companion.experiments.partial_output_norm import ARMS
+from companion.results import Results
+
+Make = Callable[..., Results]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [
+        (0.1, 0.6, "agrees"),
+        (0.1, 0.5, "agrees"),
+        (0.5, 0.9, "agrees"),
+        (0.51, 0.9, "larger than printed"),
+        (0.1, 0.49, "same direction, smaller"),
+        (-0.1, 0.5, "cannot tell"),
+        (0.0, 0.5, "cannot tell"),
+        (-0.1, 0.49, "smaller than printed"),
+        (-0.1, 0.0, "smaller than printed"),
+        (-0.5, -0.1, "opposite"),
+    ],
+)
+def test_the_rule(low: float, high: float, word: str) -> None:
+    assert verdict(low, high, 0.5) == word
+
+
+def test_every_interval_has_exactly_one_word_and_every_word_occurs() -> None:
+    grid = [k / 10 for k in range(-10, 11)]
+    words = {verdict(low, high, 0.5) for low, high in itertools.combinations_with_replacement(grid, 2)}
+    assert words == set(VERDICTS)
+
+
+@pytest.mark.parametrize("arguments", [(1.0, 0.0, 0.5), (0.0, 1.0, 0.0), (0.0, math.nan, 0.5), (0.0, math.inf, 0.5)])
+def test_the_rule_refuses_nonsense(arguments: tuple[float, float, float]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        verdict(*arguments)
+
+
+def test_compare_is_oriented_so_that_a_falling_error_is_positive(results: Make) -> None:
+    runs = results({"vanilla": [2.0, 2.2, 2.4], "P-ON": [1.5, 1.8, 1.8]})
+    found = compare(runs, "P-ON", "vanilla", effect=0.5)
+    assert found.means == pytest.approx((2.2, 1.7))
+    assert found.difference == pytest.approx(0.5)
+    sd = math.sqrt(((0.5 - 0.5) ** 2 + (0.4 - 0.5) ** 2 + (0.6 - 0.5) ** 2) / 2)
+    half = 4.302652729911275 * sd / math.sqrt(3)  # Student's t for 95 %, two degrees of freedom
+    assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half))
+    assert found.verdict == "agrees"
+    assert compare(runs, "vanilla", "P-ON", effect=0.5).verdict == "opposite"
+    assert compare(runs, "P-ON", "vanilla").verdict == "–"
+
+
+def test_one_pair_gets_no_verdict(results: Make) -> None:
+    assert compare(results({"vanilla": [2.0], "P-ON": [1.5]}), "P-ON", "vanilla", effect=0.5).verdict == "one pair"
+
+
+def test_table_beside_joins_printed_rows_with_runs(results: Make) -> None:
+    runs = results({"weight decay": [1.64, 1.66, 1.62], "P-ON + weight decay": [1.14, 1.17, 1.11]})
+    panel = table_beside({"pon-mnist": runs}, papers.table("p_on", "Table 1"))
+    rows = [
+        [cell.text for cell in row.find_all(["th", "td"])]
+        for row in BeautifulSoup(panel.html, "html.parser").select("tr")
+    ]
+    assert rows[1][0] == "MNIST, MLP-3, n = 3"
+    assert rows[1][1] == "1.64 ± 0.1 → 1.14 ± 0.08"
+    assert rows[1][2] == "1.64 ± 0.02 → 1.14 ± 0.03"
+    assert rows[1][3].startswith("+0.50 [")
+    assert rows[1][4] == "agrees"
+    assert [row[2] for row in rows[2:]] == ["not run"] * 3
+    assert "not run" in panel.text
+
+
+def test_table_2_reads_each_setting(results: Make) -> None:
+    settings = ("cora/gcn", "cora/gat", "pubmed/gcn", "pubmed/gat")
+    runs = results({"vanilla": [20, 21, 22], "P-ON": [19, 20.2, 20.9]}, experiment="pon-graphs", settings=settings)
+    panel = table_beside({"pon-graphs": runs}, papers.table("p_on", "Table 2"))
+    assert panel.text.count("n = 3") == 4
+
+
+def test_table_3_takes_the_inferred_effects(results: Make) -> None:
+    runs = results({arm: [1.8 - 0.1 * k, 1.9 - 0.1 * k, 2.0 - 0.1 * k] for k, arm in enumerate(ARMS)})
+    effects = {c.better: c.effect for c in papers.contrasts("p_on") if c.effect_basis == "inference"}
+    panel = table_beside({"pon-mnist": runs}, papers.table("p_on", "Table 3"), effects=effects)
+    line = next(line for line in panel.text.splitlines() if line.startswith("P-ON-Reg, MLP"))
+    assert "+0.30 [+0.30, +0.30]" in line
+    assert line.endswith("same direction, smaller")
+
+
+def test_arms_without_runs_are_said_not_hidden(results: Make) -> None:
+    runs = results({"vanilla": [2.0, 2.2]}, missing=["mnist/mlp-3: P-ON: final runs", "another"])
+    table = table_beside({"pon-mnist": runs}, papers.table("p_on", "Table 1"))
+    assert table.text.count("not run") == 4
+    assert error_table(runs).text.count("not run") == len(ARMS) - 1
+    assert "Incomplete" in recorded_note(runs)
+    assert "Incomplete" not in recorded_note(results({"vanilla": [2.0]}))
+    assert "2.0 core-hours" in recorded_note(runs)
+    assert "no comparison is recorded yet" in family_note({"pon-mnist": runs}, "p_on", "pon-ablation")
+
+
+def test_family_note_corrects_for_the_number_of_comparisons(results: Make) -> None:
+    clear, doubtful = [2.0, 2.01, 2.02, 2.03, 2.04], [2.0, 2.1, 2.2, 2.3, 2.4]
+    runs = results(
+        {
+            "vanilla": doubtful,
+            "norm only": [value - 1 for value in clear],
+            "stability only": [2.0, 1.95, 2.1, 2.25, 2.3],
+            "weight decay": doubtful,
+        }
+    )
+    note = family_note({"pon-mnist": runs}, "p_on", "pon-ablation")
+    assert "over the 3 comparisons" in note
+    assert "1 stays below 0.05: norm only against vanilla (mnist, mlp-3)" in note
+
+
+def test_printed_reductions_mark_the_one_that_does_not_follow() -> None:
+    marked = [line for line in printed_reductions("p_on").text.splitlines() if "does not follow" in line]
+    assert len(marked) == 1
+    assert marked[0].startswith("Cora, GAT")
+
+
+def test_claims_table_has_every_claim() -> None:
+    assert len(BeautifulSoup(claims_table("p_on").html, "html.parser").select("tbody tr")) == len(papers.claims("p_on"))
+
+
+def test_tables_are_accessible_and_escaped() -> None:
+    soup = BeautifulSoup(render_table(["a", "b"], [["<x>", "1"]], caption="All *of* it.").html, "html.parser")
+    assert [cell["scope"] for cell in soup.select("thead th")] == ["col", "col"]
+    assert soup.select_one("tbody th")["scope"] == "row"
+    assert soup.select_one("tbody th").text == "<x>"
+    assert soup.figure["aria-label"] == "All of it."
