@@ -27,6 +27,13 @@ from book.tools import browser
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all tests under `tests/book` with `book`: they need the built book and run after it is made."""
+    for item in items:
+        if item.path.is_relative_to(ROOT / "tests" / "book"):
+            item.add_marker(pytest.mark.book)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """Return the repository's top folder."""
@@ -123,6 +130,7 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
             reduced_motion=reduced_motion,
             java_script_enabled=javascript,
         )
+        context.set_default_timeout(120_000)  # a busy machine is slow, not broken
         contexts.append(context)
         page = context.new_page()
         origin = "file://" if url.startswith("file:") else "/".join(url.split("/")[:3]) + "/"

@@ -159,12 +159,3 @@ def test_ci_runs_the_readmes_test_command_and_nothing_else(root):
     assert "make test" in (root / "README.md").read_text(encoding="utf-8")
     for workflow in (root / ".github" / "workflows").glob("*.yml"):
         assert "make " in workflow.read_text(encoding="utf-8"), workflow
-
-
-def test_browser_tests_live_where_the_built_book_is(root):
-    outside = [
-        path.relative_to(root).as_posix()
-        for path in (root / "tests").rglob("test_*.py")
-        if path.parent != root / "tests" / "book" and "mark.browser\n" in path.read_text(encoding="utf-8")
-    ]
-    assert outside == []

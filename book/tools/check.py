@@ -46,32 +46,21 @@ def chromium() -> int:
 def stages(*, long: bool) -> list[tuple[str, Callable[[], int]]]:
     """Return the stages in order: what each looks at, and what runs it."""
     workers = str(min(os.cpu_count() or 1, 4))
-    marks = [] if long else ["-m", "not slow"]
-    quiet = ["-q", "--no-header", *marks]
+    hurry = "" if long else " and not slow"
+    library = ["tests", "companion", "--doctest-modules", "-n", workers, "-m", f"not book and not browser{hurry}"]
+    pages = ["tests", "-m", f"(book or browser){hurry}"]
+    quiet = ["-q", "--no-header"]
     return [
         ("style of code and notebooks", command("ruff", "check", ".")),
         ("form of code and notebooks", command("ruff", "format", "--check", ".")),
         ("spelling", command("codespell_lib")),
         ("imports point one way", script("lint-imports")),
         ("a Chromium for the last stage", chromium),
-        (
-            "unit tests and the examples of docstrings, warnings as errors",
-            command(
-                "pytest",
-                "tests",
-                "companion",
-                "--doctest-modules",
-                "--ignore=tests/book",
-                "-n",
-                workers,
-                *quiet,
-                **THREADS,
-            ),
-        ),
+        ("unit tests, examples of docstrings, warnings as errors", command("pytest", *library, *quiet, **THREADS)),
         ("sources, fonts, scripts of the book", sources),
         ("every notebook, once", lambda: build.execute(fresh=True)),
         ("pages, strictly", lambda: build.pages(fresh=True)),
-        ("links, launch buttons, plain copies, the pages in Chromium", command("pytest", "tests/book", *quiet)),
+        ("links, buttons, plain copies, the pages in Chromium", command("pytest", *pages, *quiet, **THREADS)),
     ]
 
 

@@ -30,13 +30,13 @@ DIRECTIVE = re.compile(r"^\{(?P<name>[\w:+-]+)\}\s*(?P<argument>.*)$")
 OPTION = re.compile(r"^:(?P<key>[\w-]+):\s*(?P<value>.*)$")
 LABEL = re.compile(r"^\((?P<label>[^\s()]+)\)=\s*$")
 DISPLAY = re.compile(r"\$\$(?P<body>.+?)\$\$[ \t]*\((?P<label>[\w:.-]+)\)", flags=re.DOTALL)
-ROLE = re.compile(r"\{(?P<name>[a-z][\w:+-]*)\}`(?P<content>[^`]+)`")
+ROLE = re.compile(r"(?<!`)\{(?P<name>[a-z][\w:+-]*)\}`(?P<content>[^`]+)`")
 TITLED = re.compile(r"^(?P<text>.*?)\s*<(?P<target>[^<>]+)>$", flags=re.DOTALL)
 LINK = re.compile(r"(?<!!)\[(?P<text>[^\[\]]*)\]\((?P<target>[^()\s]+)\)")
 CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", flags=re.DOTALL)
 HEADING = re.compile(r"^#{1,6}\s+(?P<text>.+?)\s*#*$")
 LEFTOVER = re.compile(
-    r"\{[a-zA-Z][\w:+-]*\}`|^ {0,3}(?:`{3,}|~{3,}|:{3,})\{|^ {0,3}:{3,}\s*$|^\([\w:.-]+\)=\s*$", re.MULTILINE
+    r"(?<!`)\{[a-zA-Z][\w:+-]*\}`|^ {0,3}(?:`{3,}|~{3,}|:{3,})\{|^ {0,3}:{3,}\s*$|^\([\w:.-]+\)=\s*$", re.MULTILINE
 )
 
 STATEMENTS = ("algorithm", "assumption", "axiom", "conjecture", "corollary", "criterion", "definition", "example")
