@@ -130,7 +130,7 @@ def output_ball_controls(
         traitlets.link(
             (figure, "z"),
             (coordinate, "value"),
-            transform=(lambda z, k=k: z[k], lambda value, k=k: [*figure.z[:k], value, *figure.z[k + 1 :]]),
+            transform=(lambda z, k=k: z[k], lambda value, k=k: [*figure.z[:k], round(value, 6), *figure.z[k + 1 :]]),
         )
     for name, control in (("threshold", threshold), ("clip", clip), ("label", label)):
         ipywidgets.link((figure, name), (control, "value"))

@@ -119,13 +119,23 @@ export function gapArrow({ label, full, digits = 3 }) {
   };
 }
 
-/** A native slider with its label and value; `onInput` hears numbers. */
+/**
+ * A native slider with its label and value; `onInput` hears numbers. Arrow keys are answered here, with Shift for ten steps, because
+ * JupyterLab takes them for itself before a native slider sees them.
+ */
 export function sliderRow({ label, min, max, step, digits = 1, onInput }) {
   const id = freshId("slider");
   const input = html("input", { type: "range", id, min, max, step });
   const number = html("output", { class: "lf-number", for: id, "aria-hidden": "true" }); // the slider itself says its value
   const node = html("div", { class: "lf-row lf-slider" }, html("label", { for: id, class: "lf-name" }, label), input, number);
   input.addEventListener("input", () => onInput(Number(input.value)));
+  input.addEventListener("keydown", (event) => {
+    const direction = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
+    if (direction === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    const next = Number(input.value) + direction * step * (event.shiftKey ? 10 : 1);
+    onInput(Math.max(Number(input.min), Math.min(Number(input.max), Number(next.toFixed(6)))));
+  });
   return {
     node,
     set(value) {
