@@ -72,9 +72,10 @@ def pack_settings(name: str, settings: Sequence[Recipe], store: RunStore, *, dev
             "classes": runner.classes,
             "logit_labels": runner.logit_labels(recipe.seeds[0]).tolist(),
             "arms": {arm: _arm(arm, plan, store) for arm in recipe.arms},
+            "controls": {arm: _arm(arm, plan, store) for arm in recipe.controls},
         }
-        for arm in recipe.arms:
-            for records in plan.search[arm]:
+        for arm in (*recipe.arms, *recipe.controls):
+            for records in plan.search.get(arm, []):
                 packed["runs"].update({r.key: _thin(store.load(r.key), search=True) for r in records if store.has(r.key)})
             for index, record in enumerate(plan.final[arm]):
                 if store.has(record.key):
@@ -86,7 +87,7 @@ def pack_settings(name: str, settings: Sequence[Recipe], store: RunStore, *, dev
 def _arm(arm: str, plan: Plan, store: RunStore) -> dict[str, Any]:
     """Return what the file says of an arm: its search, its record, and the keys of its final runs."""
     search = []
-    for index, (point, records) in enumerate(zip(plan.points, plan.search[arm], strict=True)):
+    for index, (point, records) in enumerate(zip(plan.points, plan.search.get(arm, []), strict=False)):
         if all(store.has(record.key) for record in records):
             error, loss = search_score(records, store)
             keys = [record.key for record in records]
@@ -102,11 +103,13 @@ def _arm(arm: str, plan: Plan, store: RunStore) -> dict[str, Any]:
 def _missing(recipe: Recipe, plan: Plan, store: RunStore) -> list[str]:
     """Return in words the runs that the recipe asks for and the store lacks."""
     missing = []
-    for arm in recipe.arms:
-        absent = sum(not store.has(record.key) for records in plan.search[arm] for record in records)
+    for arm in (*recipe.arms, *recipe.controls):
+        absent = sum(not store.has(record.key) for records in plan.search.get(arm, []) for record in records)
         if absent:
             missing.append(f"{recipe.setting}: {arm}: {absent} runs of the search, then {len(recipe.seeds)} final runs")
             continue
+        if not plan.final[arm]:
+            missing.append(f"{recipe.setting}: {arm}: {len(recipe.seeds)} runs, once its search point is chosen")
         seeds = [record.seed for record in plan.final[arm] if not store.has(record.key)]
         if seeds:
             missing.append(f"{recipe.setting}: {arm}: final runs of seeds {', '.join(map(str, seeds))}")
@@ -129,7 +132,7 @@ def _round(value: float | None) -> float | None:
 
 def _provenance(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return where and when the runs were made, in sum."""
-    made = [run["provenance"] for run in runs]
+    made = sorted((run["provenance"] for run in runs), key=lambda entry: entry["date"])
 
     def distinct(name: str) -> list[Any]:
         return sorted({entry[name] for entry in made if entry[name] is not None})

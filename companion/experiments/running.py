@@ -15,7 +15,7 @@ import torch
 
 from companion._checks import check_choice
 from companion._extras import require
-from companion.experiments.partial_output_norm import EXPERIMENTS, NEUTRAL, arm_knobs
+from companion.experiments.partial_output_norm import EXPERIMENTS, MNIST_CONTROLS, NEUTRAL, arm_knobs
 from companion.experiments.runners import Recipe, runner_for
 from companion.training.records import RunRecord, RunStore
 
@@ -50,7 +50,7 @@ class Plan:
         points: the search points, one list for all arms.
         search: arm to one list of records a point.
         chosen: arm to the index of its best point; ``None`` while its search lacks runs.
-        final: arm to its records, one a seed; empty while nothing is chosen.
+        final: arm (or control) to its records, one a seed; empty while nothing is chosen.
     """
 
     points: list[dict[str, float]]
@@ -80,6 +80,11 @@ def make_plan(recipe: Recipe, checksum: str, store: RunStore) -> Plan:
             final[arm] = [recipe.record(best, checksum=checksum, seed=seed, search=False) for seed in recipe.seeds]
         else:
             chosen[arm], final[arm] = None, []
+    for control in recipe.controls:
+        arm, other = MNIST_CONTROLS[control]
+        index = chosen[other]
+        knobs = None if index is None else arm_knobs(arm, points[index])
+        final[control] = [recipe.record(knobs, checksum=checksum, seed=seed, search=False) for seed in recipe.seeds] if knobs else []
     return Plan(points, search, chosen, final)
 
 
@@ -127,9 +132,9 @@ def run(
     device = _device(settings[0].profile, device)
     for recipe in settings:
         checksum = runner_for(recipe, device).checksum
-        for search in (True, False):
+        for stage in ("search", "final runs", "controls"):
             plan = make_plan(recipe, checksum, store)
-            _execute(recipe, plan, store, search=search, workers=workers, device=device, verbose=verbose)
+            _execute(recipe, plan, store, stage=stage, workers=workers, device=device, verbose=verbose)
     return Results(pack_settings(name, settings, store, device=device))
 
 
@@ -141,17 +146,19 @@ def _device(profile: str, device: str | torch.device | None) -> str:
     return str(device or "cpu")
 
 
-def _execute(recipe: Recipe, plan: Plan, store: RunStore, *, search: bool, workers: int, device: str, verbose: bool) -> None:
+def _execute(recipe: Recipe, plan: Plan, store: RunStore, *, stage: str, workers: int, device: str, verbose: bool) -> None:
     """Train the records of a stage that the store lacks, seed after seed, in stacks, on ``workers`` processes."""
+    search = stage == "search"
     if search:
         wanted = [record for lists in plan.search.values() for records in lists for record in records]
     else:
-        wanted = [records[index] for index, records in product(range(len(recipe.seeds)), plan.final.values())]
+        arms = [records for arm, records in plan.final.items() if (arm in recipe.controls) == (stage == "controls")]
+        wanted = [records[index] for index, records in product(range(len(recipe.seeds)), arms)]
     missing = list({record.key: record for record in wanted if not store.has(record.key)}.values())
     stacks = [missing[start : start + recipe.stack] for start in range(0, len(missing), recipe.stack)]
     if verbose and not missing:
-        print(f"{recipe.setting}: the {'search' if search else 'final runs'} are there ({len(wanted)} runs)", flush=True)
-    report = _Progress(f"{recipe.setting} {'search' if search else 'final'}", len(stacks)) if verbose else None
+        print(f"{recipe.setting}, {stage}: all {len(wanted)} runs are there", flush=True)
+    report = _Progress(f"{recipe.setting}, {stage}", len(stacks)) if verbose else None
     keep = () if search else tuple(records[0].key for records in plan.final.values())
     if workers == 1:
         done = (_train(recipe, stack, store.folder, search, keep, device) for stack in stacks)

@@ -92,7 +92,7 @@ class Results:
         return self.data["settings"][self.settings[0]]
 
     def _arm(self, arm: str) -> dict[str, Any]:
-        arms = self._setting["arms"]
+        arms = {**self._setting["arms"], **self._setting["controls"]}
         if arm not in arms:
             raise KeyError(f"{self.name} has no arm {arm!r}; it has {', '.join(arms)}")
         return arms[arm]
@@ -101,6 +101,11 @@ class Results:
     def arms(self) -> tuple[str, ...]:
         """Names of the arms, in the recipe's order."""
         return tuple(self._setting["arms"])
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """Names of the exploratory arms: an arm's knobs at the search point that another arm chose."""
+        return tuple(self._setting["controls"])
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -204,16 +209,16 @@ class Results:
         for setting in self.settings:
             part = self[setting]
             reference = baseline or part.arms[0]
-            lines += [f"{self.name} · {setting} · {metric}", f"{'arm':22} {'mean ± sd':>16} {'n':>3}  {'difference from ' + reference:>28}"]
-            for arm in part.arms:
+            lines += [f"{self.name} · {setting} · {metric}", f"{'arm':44} {'mean ± sd':>16} {'n':>3}  {'difference from ' + reference:>28}"]
+            for arm in (*part.arms, *part.controls):
                 if not part.seeds(arm):
-                    lines.append(f"{arm:22} {'no run yet':>16}")
+                    lines.append(f"{arm:44} {'no run yet':>16}")
                     continue
                 mean, sd, n = part.summary(arm, metric)
                 shared = set(part.seeds(arm)) & set(part.seeds(reference))
                 difference = part.paired(arm, reference, metric) if arm != reference and shared else None
                 text = "" if difference is None else f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
-                lines.append(f"{arm:22} {f'{mean:.3f} ± {sd:.3f}':>16} {n:>3}  {text:>28}".rstrip())
+                lines.append(f"{arm:44} {f'{mean:.3f} ± {sd:.3f}':>16} {n:>3}  {text:>28}".rstrip())
             lines.append("")
         if self.missing:
             lines += [f"partial: {len(self.missing)} missing, the first: {self.missing[0]}", ""]

@@ -1,0 +1,98 @@
+"""The ``companion`` command: run experiments, pack and print their results, fetch data."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import companion
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from companion import experiments
+
+    results = experiments.run(
+        arguments.name, arguments.profile, arguments.workers, folder=arguments.folder, device=arguments.device, fresh=arguments.fresh
+    )
+    print(results.table())
+
+
+def _pack(arguments: argparse.Namespace) -> None:
+    from companion import experiments, results
+
+    path = experiments.pack(arguments.name, arguments.profile, folder=arguments.folder, target=arguments.target)
+    packed = results.load(arguments.name, folder=path.parent)
+    print(f"{path} ({path.stat().st_size / 1e6:.2f} MB)")
+    if not packed.complete:
+        print("partial; missing:", *packed.missing, sep="\n  ")
+
+
+def _results(arguments: argparse.Namespace) -> None:
+    from companion import results
+
+    for name in [arguments.name] if arguments.name else results.available():
+        runs = results.load(name, folder=arguments.folder)
+        made = runs.provenance
+        print(runs.table(arguments.metric, baseline=arguments.baseline))
+        versions = ", ".join(f"{part} {version}" for part, version in made["versions"].items())
+        print(f"{made['runs']} runs, {made['seconds'] / 3600:.2f} h in all, on {made['device']}, until {made['date']}, {versions}\n")
+
+
+def _data(arguments: argparse.Namespace) -> None:
+    from companion import data
+
+    for split in ("train", "test"):
+        part = data.load(arguments.name, split, sample=arguments.sample)
+        print(f"{part.name} {part.split}: {len(part)} rows, {len(part.classes)} classes, sha256 {part.checksum[:16]}…")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's argument parser."""
+    top = argparse.ArgumentParser(prog="companion", description="Run, pack and read the experiments of Logits Under Control.")
+    top.add_argument("--version", action="version", version=f"companion {companion.__version__}")
+    commands = top.add_subparsers(dest="command", required=True)
+
+    run = commands.add_parser("run", help="train what is missing of an experiment and print its table")
+    run.add_argument("name", help="for example pon-mnist")
+    run.add_argument("--profile", choices=("smoke", "laptop", "gpu"), help="size; default COMPANION_PROFILE, then smoke")
+    run.add_argument("--workers", type=int, default=1, help="processes that train at once (more than one needs joblib)")
+    run.add_argument("--folder", help="of raw results; default COMPANION_RUNS, then runs")
+    run.add_argument("--device", help="cpu, cuda or mps; default cpu, and for the profile gpu what there is")
+    run.add_argument("--fresh", action="store_true", help="train also what the recorded results already hold")
+    run.set_defaults(action=_run)
+
+    pack = commands.add_parser("pack", help="write the compact results file from raw results")
+    pack.add_argument("name")
+    pack.add_argument("--profile", choices=("smoke", "laptop", "gpu"), default="laptop")
+    pack.add_argument("--folder", help="of raw results; default COMPANION_RUNS, then runs")
+    pack.add_argument("--target", help="folder to write to; default the package's own results")
+    pack.set_defaults(action=_pack)
+
+    results = commands.add_parser("results", help="print recorded results: mean ± sd, paired differences with 95 %% intervals")
+    results.add_argument("name", nargs="?", help="all, if left out")
+    results.add_argument("--metric", default="test_error")
+    results.add_argument("--baseline", help="arm to take differences from; default the first")
+    results.add_argument("--folder", help="where packed files lie; default the package's own results")
+    results.set_defaults(action=_results)
+
+    data = commands.add_parser("data", help="load a data set (downloading it if need be), check it and say what it holds")
+    data.add_argument("name")
+    data.add_argument("--sample", action="store_true", help="the sample that ships with the package")
+    data.set_defaults(action=_data)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; an error that the user can mend is one line and exit status 2."""
+    chosen = parser().parse_args(arguments)
+    try:
+        chosen.action(chosen)
+    except (ValueError, KeyError, ImportError, FileNotFoundError) as error:
+        print(f"companion: {error.args[0] if error.args else error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
