@@ -327,13 +327,15 @@ def _stand_in(exponent: Expression) -> Expression:
 
 
 def as_function(arguments: Sequence[Expression], expression: Expression) -> Callable[..., Any]:
-    """Return a Python function of numbers from an expression (or a tuple of them), in float64.
+    """Return a Python function of numbers from an expression, a tuple of them or a matrix (as rows), in float64.
 
     Example:
         >>> z = logits(2)
         >>> round(as_function(z, cross_entropy(z, 0))(2.5, 1.2), 4)
         0.241
     """
+    if isinstance(expression, sp.MatrixBase):
+        expression = expression.tolist()
     return sp.lambdify(list(arguments), expression, modules="math")
 
 
