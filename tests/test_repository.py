@@ -75,18 +75,19 @@ def copy_of_texts(root: Path, to: Path) -> None:
 
 def test_one_command_changes_every_copy_of_the_address(root, tmp_path):
     copy_of_texts(root, tmp_path)
-    old = set_address.current(root)
-    changed = {path.relative_to(tmp_path).as_posix() for path in set_address.set_address("ada/loss-book", tmp_path)}
+    old, new = set_address.current(root), "ada/loss-book"
+    changed = {path.relative_to(tmp_path).as_posix() for path in set_address.set_address(new, tmp_path)}
     assert {"_config.yml", "README.md", "CITATION.cff", "pyproject.toml", "book/running.md"} <= changed
-    assert set_address.current(tmp_path) == "ada/loss-book"
+    assert set_address.current(tmp_path) == new
     for path in set_address.files(tmp_path):
         text = path.read_bytes().decode(errors="ignore")
         assert set_address.occurrences(text, old) == [], path
     config = yaml.safe_load((tmp_path / "_config.yml").read_text(encoding="utf-8"))
-    assert config["html"]["baseurl"] == "https://ada.github.io/loss-book/"
+    assert config["html"]["baseurl"] == f"https://{set_address.pages_address(new)}/"
     set_address.set_address(old, tmp_path)
     for path in set_address.files(root):
-        assert (tmp_path / path.relative_to(root)).read_bytes() == path.read_bytes(), "there and back is the same"
+        same = (tmp_path / path.relative_to(root)).read_bytes() == path.read_bytes()
+        assert same, f"{path} there and back is another"
 
 
 def test_copies_of_the_address_agree(root):

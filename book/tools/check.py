@@ -54,7 +54,7 @@ def stages(*, long: bool) -> list[tuple[str, Callable[[], int]]]:
         ("style of code and notebooks", command("ruff", "check", ".")),
         ("form of code and notebooks", command("ruff", "format", "--check", ".")),
         ("spelling", command("codespell_lib")),
-        ("imports point one way", script("lint-imports")),
+        ("imports point one way", script("lint-imports", "--no-logo")),
         ("a Chromium for the last stage", chromium),
         ("unit tests, examples of docstrings, warnings as errors", command("pytest", *library, *quiet, **THREADS)),
         ("sources, fonts, scripts of the book", sources),
