@@ -6,6 +6,7 @@ The first sentence of every caption is chosen by the numbers: both outcomes are 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from companion import papers, plots
 from companion.chapter._display import Panel, Prose, say
 from companion.chapter._exercises import Feedback, check_function, check_number, feedback
 from companion.chapter._quiz import Question, quiz
-from companion.chapter._tables import compare
+from companion.chapter._tables import compare, interval_text, render_table
 from companion.geometry import confidence_ceiling, entropy
 from companion.methods.partial_output_norm import partial_norm
 
@@ -228,6 +229,7 @@ def figure_search(results: Any) -> plots.Shown | Prose:
         ax.set_xscale("log")
         ax.set_ylim(bottom=0)
         plots.name_axes(ax, "learning rate, logarithmic axis", "validation error, %")
+        ax.set_xlim(right=max(pair[0] for arm in arms for pair in points[arm]))
         plots.label_lines(ax, [(points[arm][-1][1], arm, arm) for arm in arms], narrow=narrow)
 
     rates = {arm: f"{best[arm][0]:.3g}" for arm in arms}
@@ -304,6 +306,31 @@ def say_rival(results: Any) -> Prose:
         f"The method without weight decay against tuned weight decay alone: {duel.difference:+.2f} points "
         f"[{duel.low:+.2f}, {duel.high:+.2f}], n = {duel.n}. Its error is {word}."
     )
+
+
+def table_matched_rate(recorded: Mapping[str, Any]) -> Panel:
+    """Show the method's gain over plain cross entropy twice: each at its own best learning rate, both at the method's.
+
+    Args:
+        recorded: experiment name to recorded results; every setting that has the control arm is a row.
+    """
+    control = "vanilla at P-ON's rate"
+    rows = []
+    for runs in recorded.values():
+        for setting in runs.settings:
+            part = runs[setting]
+            cells = []
+            for baseline in ("vanilla", control):
+                known = baseline == "vanilla" or control in part.controls
+                if known and len(set(part.seeds("P-ON")) & set(part.seeds(baseline))) > 1:
+                    gain = part.gain("P-ON", baseline)
+                    cells.append(f"{interval_text(gain.mean, gain.low, gain.high)}, n = {gain.n}")
+                else:
+                    cells.append("not run")
+            rows.append([setting, *cells])
+    head = ["gain in points [95 %]", "each at its own best rate", "both at the method's rate"]
+    caption = "Error of plain cross entropy minus error of P-ON, last epoch; positive favours the method. Exploratory."
+    return render_table(head, rows, caption=caption)
 
 
 def say_in_one_line(results: Any) -> Prose:

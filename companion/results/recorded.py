@@ -92,7 +92,7 @@ class Results:
         return self.data["settings"][self.settings[0]]
 
     def _arm(self, arm: str) -> dict[str, Any]:
-        arms = {**self._setting["arms"], **self._setting["controls"]}
+        arms = {**self._setting["arms"], **self._setting.get("controls", {})}
         if arm not in arms:
             raise KeyError(f"{self.name} has no arm {arm!r}; it has {', '.join(arms)}")
         return arms[arm]
@@ -105,7 +105,7 @@ class Results:
     @property
     def controls(self) -> tuple[str, ...]:
         """Names of the exploratory arms: an arm's knobs at the search point that another arm chose."""
-        return tuple(self._setting["controls"])
+        return tuple(self._setting.get("controls", {}))
 
     @property
     def metrics(self) -> tuple[str, ...]:

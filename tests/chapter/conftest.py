@@ -11,6 +11,7 @@ import pytest
 from companion.results import Results
 
 ARMS = ("vanilla", "P-ON", "norm only", "stability only", "weight decay", "P-ON + weight decay")
+CONTROL = "vanilla at P-ON's rate"
 METRICS = (
     "test_error",
     "train_loss",
@@ -45,7 +46,7 @@ def synthetic(
     parts = {}
     for setting in settings:
         arms = {}
-        for arm in ARMS:
+        for arm in (*ARMS, CONTROL):
             keys = []
             for seed, error in enumerate(errors.get(arm, ())):
                 metrics = {name: _curve(arm, name, seed, curves or {}) for name in METRICS}
@@ -59,7 +60,8 @@ def synthetic(
             }
             search = [{"lr": 0.01 * (k + 1), "error": 3.0 - 0.5 * k, "loss": 1.0, "chosen": k == 2} for k in range(3)]
             arms[arm] = {"keys": keys, "seeds": list(range(len(keys))), "record": record, "search": search}
-        parts[setting] = {"classes": 10, "logit_labels": [], "arms": arms}
+        controls = {CONTROL: arms.pop(CONTROL)}
+        parts[setting] = {"classes": 10, "logit_labels": [], "arms": arms, "controls": controls}
     provenance = {
         "device": "a processor",
         "date": "2026-11-21T10:00:00Z",
@@ -84,7 +86,7 @@ def synthetic(
 def _curve(arm: str, name: str, seed: int, curves: Mapping[tuple[str, str], Sequence[float]]) -> list[float]:
     given = curves.get((arm, name))
     values = np.asarray(
-        given if given is not None else np.linspace(1.0, 0.5, len(EPOCHS)) + ARMS.index(arm), dtype=float
+        given if given is not None else np.linspace(1.0, 0.5, len(EPOCHS)) + (*ARMS, CONTROL).index(arm), dtype=float
     )
     return [float(value) for value in values * (1 + 0.001 * seed)]
 

@@ -108,6 +108,18 @@ def test_sentences_follow_the_data(results: Make) -> None:
         assert "Not recorded yet" in sentence(results({})).markdown
 
 
+def test_matched_rate_shows_both_gains(results: Make) -> None:
+    runs = results(
+        {"vanilla": [3.0, 3.1, 3.2], "P-ON": [2.0, 2.1, 2.3], "vanilla at P-ON's rate": [2.5, 2.6, 2.8]},
+        settings=("cora/gcn", "cora/gat"),
+    )
+    lines = chapter.table_matched_rate({"pon-graphs": runs}).text.splitlines()
+    assert lines[2].startswith("cora/gat")
+    assert "+0.97 [" in lines[2]
+    assert "+0.50 [+0.50, +0.50], n = 3" in lines[2]
+    assert chapter.table_matched_rate({"pon-mnist": results({})}).text.count("not run") == 2
+
+
 def test_floor_figure_states_the_thresholds() -> None:
     shown = chapter.figure_floor()
     assert f"δ = {chapter.required_threshold(0.99, 10):.1f} for C = 10" in caption(shown)
