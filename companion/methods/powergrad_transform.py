@@ -183,9 +183,9 @@ def _tempered_loss(logits: Tensor, alpha: float | Tensor, axis: int) -> Tensor:
     """
 
     def linear() -> Tensor:
-        masked = logits == -torch.inf
-        count = (~masked).sum(axis, keepdim=True)
-        return torch.where(masked, 0.0, logits).sum(axis, keepdim=True) / count - logits
+        # A softmax, not 1/C: masked classes get 0, and a NaN or +∞ reaches the gradient, where a loss scaler looks.
+        uniform = _tempered_logits(logits.detach(), 0.0).softmax(axis)
+        return (uniform * torch.where(logits == -torch.inf, 0.0, logits)).sum(axis, keepdim=True) - logits
 
     def tempered(alpha: float | Tensor) -> Tensor:
         return -functional.log_softmax(alpha * logits, axis) / alpha

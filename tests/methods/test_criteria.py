@@ -94,10 +94,10 @@ def test_normalised_cross_entropy_sums_to_one_over_the_labels():
 @pytest.mark.parametrize("t2", [1.0, 1.2, 2.0, 5.0])
 def test_tempered_probabilities_sum_to_one_over_any_spread_of_logits(t2):
     generator = torch.Generator().manual_seed(0)
-    for classes, spread in [(2, 1e4), (10, 0.0), (10, 3.0), (1000, 1.0), (1000, 1e4)]:
-        logits = spread * torch.randn(4, classes, generator=generator, **F64)
+    for classes, spread in [(2, 1e4), (10, 0.0), (10, 3.0), (10, 1e4), (1000, 1.0), (1000, 1e4)]:
+        logits = spread * torch.randn(8, classes, generator=generator, **F64)
         total = criteria._tempered_log_softmax(logits, t2, 1).exp().sum(1)
-        torch.testing.assert_close(total, torch.ones(4, **F64), rtol=1e-11, atol=0)
+        torch.testing.assert_close(total, torch.ones(8, **F64), rtol=1e-11, atol=0)
 
 
 def test_bi_tempered_limits():
@@ -109,6 +109,13 @@ def test_bi_tempered_limits():
     torch.testing.assert_close(limit, functional.cross_entropy(LOGITS, soft, reduction="none") - entropy)
     best = bi_tempered_logistic_loss(soft.clamp_min(1e-12).log(), soft, t1=0.5, t2=torch.tensor(1.0))
     assert best.item() == pytest.approx(0.0, abs=1e-5)  # a Bregman divergence: 0 where p = t
+
+
+def test_soft_targets_may_be_learnt_also_where_they_are_zero():
+    soft = torch.tensor([[0.0, 0.4, 0.6]], **F64, requires_grad=True)
+    for t1 in (0.0, 0.8, torch.tensor(1.0)):
+        (gradient,) = torch.autograd.grad(bi_tempered_logistic_loss(LOGITS[:1], soft, t1=t1), soft)
+        assert torch.isfinite(gradient).all()
 
 
 # Label smoothing -------------------------------------------------------------------------------------------------

@@ -157,6 +157,15 @@ def test_hook_equals_the_criterion(alpha, kind, reduction):
         assert torch.equal(hooked.grad[2], torch.zeros(4, **F64))
 
 
+def test_hook_revives_the_gradient_of_a_saturated_sample():
+    logits, label = torch.tensor([[200.0, 0.0, 0.0]], requires_grad=True), torch.tensor([0])
+    powergrad_hook(logits, label, 0.01)
+    functional.cross_entropy(logits, label).backward()  # whose own gradient is 0 in float32
+    expected = (0.01 * logits.detach()).softmax(1) - torch.tensor([[1.0, 0.0, 0.0]])
+    torch.testing.assert_close(logits.grad, expected)
+    assert expected.abs().max() > 0.2
+
+
 def test_hook_weighs_samples_for_every_reduction():
     logits, targets = logits_and_targets()
     target, sample_weight = targets["index"], torch.tensor([1.0, 0.5, 3.0, 0.0, 2.0, 1.5], **F64)

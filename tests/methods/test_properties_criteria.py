@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.func import grad, hessian, jacrev, vmap
 from torch.nn import functional
 
+from companion import _checks
 from companion.methods.baselines.criteria import (
     active_passive_loss,
     bi_tempered_logistic_loss,
@@ -454,20 +455,34 @@ def test_a_masked_class_that_is_not_the_target_does_not_exist(case):
 
 
 @every_criterion
-def test_padding_is_harmless_and_nan_is_passed_on(case):
+def test_padding_is_harmless(case):
     logits, target = sample((3, 4), "index", ignored=True)
-    for smoothing in (0.0, 0.1):
-        reference = case(logits, target, label_smoothing=smoothing)
+    alternatives = [{name: value} for name, values in case.values.items() for value in values]
+    for options, smoothing in itertools.product([{}, *alternatives], [0.0, 0.1]):
+        reference = case(logits, target, **options, label_smoothing=smoothing)
         padded = logits.clone()
-        padded[0] = torch.tensor([0.0, -torch.inf, 1e30, -torch.inf])
+        padded[0] = torch.tensor([-torch.inf, 1e30, 0.0, -torch.inf])
         padded.requires_grad_()
-        loss = case(padded, target, label_smoothing=smoothing)
+        loss = case(padded, target, **options, label_smoothing=smoothing)
         loss.backward()
         torch.testing.assert_close(loss, reference)
         assert torch.equal(padded.grad[0], torch.zeros(4, **F64))
         assert torch.isfinite(padded.grad).all()
-    logits[1, 2] = torch.nan
-    assert torch.isnan(case(logits, target))
+
+
+@every_criterion
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_nan_and_infinite_logits_reach_value_and_gradient(case, bad):
+    logits, target = sample((3, 4), "index")
+    logits[1, 2] = bad  # a loss scaler has to see it
+    alternatives = [{name: value} for name, values in case.values.items() for value in values]
+    for options in [{}, *alternatives]:
+        z = logits.clone().requires_grad_()
+        loss = case(z, target, **options)
+        loss.backward()
+        assert torch.isnan(loss)
+        assert torch.isnan(z.grad[1]).all()
+        assert torch.isfinite(z.grad[[0, 2]]).all()
 
 
 @every_criterion
@@ -586,11 +601,16 @@ def test_per_class_mean_is_a_truth_value():
 
 
 @every_criterion
-def test_values_are_not_read_on_an_accelerator_nor_under_vmap(case):
-    on_meta = case(torch.zeros(2, 3, device="meta"), torch.tensor([0, 9], device="meta"))
-    assert on_meta.shape == ()  # a device without values: reading one would raise
+def test_values_are_not_read_on_an_accelerator_nor_under_vmap(case, monkeypatch):
     wrong = torch.full((4, 2, 3), -1.0)
     assert vmap(case)(torch.zeros(4, 2, 3), wrong).shape == (4,)
+
+    def never(flags: Tensor) -> bool:
+        raise AssertionError("a value was asked for")
+
+    monkeypatch.setattr(_checks, "any_true", never)
+    for target in (torch.tensor([0, 9], device="meta"), wrong[0].to("meta")):
+        assert case(torch.zeros(2, 3, device="meta"), target).shape == ()
 
 
 @every_criterion
