@@ -125,6 +125,13 @@ def test_a_whole_step_clips_before_and_decouples_after():
     torch.testing.assert_close(model.bias.detach(), twin.bias.detach())
 
 
+def test_clip_sees_the_models_parameters_by_name():
+    seen = []
+    objective = Objective(head=AMSoftmaxHead(4, 3), clip=lambda pairs: seen.extend(name for name, _ in pairs))
+    objective.after_backward(nn.Linear(3, 3))
+    assert seen == ["weight", "bias"]
+
+
 def test_without_clip_and_decoupled_terms_nothing_moves():
     model = nn.Linear(3, 3)
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -97,6 +97,7 @@ class Net(nn.Module):
         self.norm = nn.BatchNorm2d(4)
         self.layer_norm = nn.LayerNorm((2, 2))  # a weight with two dimensions, but a normalisation layer's
         self.attention = nn.MultiheadAttention(4, 2)
+        self.act = nn.PReLU(4)  # a weight of one dimension
         self.fc = nn.Linear(4, 2)
         self.scores = nn.Parameter(torch.ones(2, 2))  # two dimensions, but no weight by name
 

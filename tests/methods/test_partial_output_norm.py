@@ -195,6 +195,8 @@ class TestPartialNormEverywhere:
         result.sum().backward()
         assert result.dtype == dtype
         assert torch.equal(result, torch.full((1, 100), 0.2).to(dtype))
+        many = rows(50, 10).to(dtype)
+        assert torch.equal(partial_norm(many, 0.7), partial_norm(many.float(), 0.7).to(dtype))
         assert z.grad.isfinite().all()
 
     def test_autocast_leaves_float32_alone(self):
