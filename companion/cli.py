@@ -13,7 +13,12 @@ def _run(arguments: argparse.Namespace) -> None:
     from companion import experiments
 
     results = experiments.run(
-        arguments.name, arguments.profile, arguments.workers, folder=arguments.folder, device=arguments.device, fresh=arguments.fresh
+        arguments.name,
+        arguments.profile,
+        arguments.workers,
+        folder=arguments.folder,
+        device=arguments.device,
+        fresh=arguments.fresh,
     )
     print(results.table())
 
@@ -36,7 +41,9 @@ def _results(arguments: argparse.Namespace) -> None:
         made = runs.provenance
         print(runs.table(arguments.metric, baseline=arguments.baseline))
         versions = ", ".join(f"{part} {version}" for part, version in made["versions"].items())
-        print(f"{made['runs']} runs, {made['seconds'] / 3600:.2f} h in all, on {made['device']}, until {made['date']}, {versions}\n")
+        print(
+            f"{made['runs']} runs, {made['seconds'] / 3600:.2f} h in all, on {made['device']}, until {made['date']}, {versions}\n"
+        )
 
 
 def _data(arguments: argparse.Namespace) -> None:
@@ -49,13 +56,17 @@ def _data(arguments: argparse.Namespace) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's argument parser."""
-    top = argparse.ArgumentParser(prog="companion", description="Run, pack and read the experiments of Logits Under Control.")
+    top = argparse.ArgumentParser(
+        prog="companion", description="Run, pack and read the experiments of Logits Under Control."
+    )
     top.add_argument("--version", action="version", version=f"companion {companion.__version__}")
     commands = top.add_subparsers(dest="command", required=True)
 
     run = commands.add_parser("run", help="train what is missing of an experiment and print its table")
     run.add_argument("name", help="for example pon-mnist")
-    run.add_argument("--profile", choices=("smoke", "laptop", "gpu"), help="size; default COMPANION_PROFILE, then smoke")
+    run.add_argument(
+        "--profile", choices=("smoke", "laptop", "gpu"), help="size; default COMPANION_PROFILE, then smoke"
+    )
     run.add_argument("--workers", type=int, default=1, help="processes that train at once (more than one needs joblib)")
     run.add_argument("--folder", help="of raw results; default COMPANION_RUNS, then runs")
     run.add_argument("--device", help="cpu, cuda or mps; default cpu, and for the profile gpu what there is")
@@ -69,14 +80,18 @@ def parser() -> argparse.ArgumentParser:
     pack.add_argument("--target", help="folder to write to; default the package's own results")
     pack.set_defaults(action=_pack)
 
-    results = commands.add_parser("results", help="print recorded results: mean ± sd, paired differences with 95 %% intervals")
+    results = commands.add_parser(
+        "results", help="print recorded results: mean ± sd, paired differences with 95 %% intervals"
+    )
     results.add_argument("name", nargs="?", help="all, if left out")
     results.add_argument("--metric", default="test_error")
     results.add_argument("--baseline", help="arm to take differences from; default the first")
     results.add_argument("--folder", help="where packed files lie; default the package's own results")
     results.set_defaults(action=_results)
 
-    data = commands.add_parser("data", help="load a data set (downloading it if need be), check it and say what it holds")
+    data = commands.add_parser(
+        "data", help="load a data set (downloading it if need be), check it and say what it holds"
+    )
     data.add_argument("name")
     data.add_argument("--sample", action="store_true", help="the sample that ships with the package")
     data.set_defaults(action=_data)

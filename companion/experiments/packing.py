@@ -10,8 +10,8 @@ from typing import Any
 
 from companion import results
 from companion.experiments.partial_output_norm import arm_knobs
-from companion.experiments.running import Plan, make_plan, recipes, runs_folder, search_score
 from companion.experiments.runners import Recipe, runner_for
+from companion.experiments.running import Plan, make_plan, recipes, runs_folder, search_score
 from companion.results.recorded import FORMAT
 from companion.training.records import RunStore, plain, write_atomic
 
@@ -29,14 +29,20 @@ def recorded_runs(name: str, folder: str | Path | None = None) -> dict[str, dict
 
 
 def pack(
-    name: str, profile: str = "laptop", *, folder: str | Path | None = None, target: str | Path | None = None, device: str = "cpu"
+    name: str,
+    profile: str = "laptop",
+    *,
+    folder: str | Path | None = None,
+    target: str | Path | None = None,
+    device: str = "cpu",
 ) -> Path:
     """Write ``<target>/<name>.json`` from raw results and from what the packed file already holds; return its path.
 
     Runs that are missing are named in the file, which is then marked as partial.
 
     Args:
-        name, profile: which experiment at which size.
+        name: which experiment.
+        profile: at which size.
         folder: of raw results, by default ``runs``.
         target: folder to write to, by default the package's own ``results``.
         device: where the data is read to (nothing is trained).
@@ -76,7 +82,9 @@ def pack_settings(name: str, settings: Sequence[Recipe], store: RunStore, *, dev
         }
         for arm in (*recipe.arms, *recipe.controls):
             for records in plan.search.get(arm, []):
-                packed["runs"].update({r.key: _thin(store.load(r.key), search=True) for r in records if store.has(r.key)})
+                packed["runs"].update(
+                    {r.key: _thin(store.load(r.key), search=True) for r in records if store.has(r.key)}
+                )
             for index, record in enumerate(plan.final[arm]):
                 if store.has(record.key):
                     packed["runs"][record.key] = _thin(store.load(record.key), search=False, logits=index == 0)
@@ -92,7 +100,9 @@ def _arm(arm: str, plan: Plan, store: RunStore) -> dict[str, Any]:
             error, loss = search_score(records, store)
             keys = [record.key for record in records]
             chosen = plan.chosen[arm] == index
-            search.append({**arm_knobs(arm, point), "error": _round(error), "loss": _round(loss), "chosen": chosen, "keys": keys})
+            search.append(
+                {**arm_knobs(arm, point), "error": _round(error), "loss": _round(loss), "chosen": chosen, "keys": keys}
+            )
     done = [record for record in plan.final[arm] if store.has(record.key)]
     record = plan.final[arm][0].to_dict() if plan.final[arm] else None
     if record is not None:
@@ -119,7 +129,11 @@ def _missing(recipe: Recipe, plan: Plan, store: RunStore) -> list[str]:
 def _thin(raw: Mapping[str, Any], *, search: bool, logits: bool = False) -> dict[str, Any]:
     """Return the part of a raw result that is packed, numbers rounded to six digits."""
     metrics = {name: [_round(value) for value in (row[-1:] if search else row)] for name, row in raw["metrics"].items()}
-    thin = {"epochs": raw["epochs"][-1:] if search else raw["epochs"], "metrics": metrics, "seconds": _round(raw["seconds"])}
+    thin = {
+        "epochs": raw["epochs"][-1:] if search else raw["epochs"],
+        "metrics": metrics,
+        "seconds": _round(raw["seconds"]),
+    }
     if not search:
         thin["correct"], thin["rows"] = raw["correct"], raw["rows"]
         thin["logits"] = raw["logits"] if logits else {}
@@ -141,7 +155,9 @@ def _provenance(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "device": ", ".join(distinct("device")) if made else None,
         "threads": distinct("threads") if made else [],
-        "versions": {name: ", ".join(distinct(name)) for name in ("python", "torch", "numpy", "system")} if made else {},
+        "versions": {name: ", ".join(distinct(name)) for name in ("python", "torch", "numpy", "system")}
+        if made
+        else {},
         "date": dates[-1] if dates else None,
         "dates": [dates[0], dates[-1]] if dates else [],
         "commit": made[-1]["commit"] if made else None,

@@ -19,7 +19,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -78,7 +77,10 @@ class SearchSpace:
 
 def arm_knobs(arm: str, point: Mapping[str, float]) -> dict[str, float]:
     """Return learning rate and knobs of an arm at a search point: its own coordinates, the rest neutral."""
-    return {"lr": point["lr"], **{name: point[name] if name in ARMS[arm] else neutral for name, neutral in NEUTRAL.items()}}
+    return {
+        "lr": point["lr"],
+        **{name: point[name] if name in ARMS[arm] else neutral for name, neutral in NEUTRAL.items()},
+    }
 
 
 @dataclass(frozen=True)
@@ -132,13 +134,20 @@ class MnistRecipe:
 
     def record(self, knobs: Mapping[str, float], *, checksum: str, seed: int, search: bool) -> RunRecord:
         """Return the record of one run, of the search or of the final training."""
-        rows = {"train": f"all but the {self.validation_rows} validation rows", "test": f"{self.validation_rows} validation rows"}
+        rows = {
+            "train": f"all but the {self.validation_rows} validation rows",
+            "test": f"{self.validation_rows} validation rows",
+        }
         return RunRecord(
             dataset={"name": "mnist", "checksum": checksum, **(rows if search else {"train": "all", "test": "test"})},
             model={"name": "mlp-3", "sizes": list(self.sizes)},
             objective={"threshold": knobs["threshold"], "stability": knobs["stability"]},
             optimiser={"name": "sgd", "lr": knobs["lr"], "weight_decay": knobs["weight_decay"]},
-            schedule={"kind": "constant", "epochs": self.search_epochs if search else self.epochs, "batch_size": self.batch_size},
+            schedule={
+                "kind": "constant",
+                "epochs": self.search_epochs if search else self.epochs,
+                "batch_size": self.batch_size,
+            },
             seed=seed,
             profile=self.profile,
             recipe_version=RECIPE_VERSION,

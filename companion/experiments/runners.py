@@ -67,7 +67,9 @@ class ImageRunner:
         held_out, kept = (rows.sort().values.to(device) for rows in order.tensor_split([recipe.validation_rows]))
         inputs, labels = self.data["train"]
         self.search_data = {"train": (inputs[kept], labels[kept]), "test": (inputs[held_out], labels[held_out])}
-        self.probe_rows = fixed_permutation(len(train), "mnist probe rows")[: recipe.probe_rows].sort().values.to(device)
+        self.probe_rows = (
+            fixed_permutation(len(train), "mnist probe rows")[: recipe.probe_rows].sort().values.to(device)
+        )
 
     def train(self, records: Sequence[RunRecord], store: RunStore, *, search: bool, keep: Collection[str] = ()) -> None:
         """Train each record and save its raw result; ``keep`` names the keys whose logits are kept."""
@@ -94,7 +96,9 @@ class ImageRunner:
     def _train(self, record: RunRecord, store: RunStore, *, search: bool, keep: bool) -> None:
         trainee = self.trainee(record, search=search, keep=keep)
         epochs, checkpoint = record.schedule["epochs"], store.checkpoint(record.key)
-        measured = fit(trainee, epochs, measure_at={epochs} if search else set(self.recipe.measure_at), checkpoint=checkpoint)
+        measured = fit(
+            trainee, epochs, measure_at={epochs} if search else set(self.recipe.measure_at), checkpoint=checkpoint
+        )
         metrics = {name: [row[0] for row in rows] for name, rows in measured["metrics"].items()}
         result = {**measured, "metrics": metrics, "stacked_with": 1}
         kept = {str(epoch): logits for epoch, logits in trainee.kept.items()}
@@ -132,13 +136,24 @@ class GraphRunner:
         """Train the records in one stack and save their raw results; ``keep`` names the keys whose logits are kept."""
         trainee = self.trainee(records, search=search, keep=keep)
         epochs = records[0].schedule["epochs"]
-        checkpoint = store.checkpoint(hashlib.sha256("".join(record.key for record in records).encode()).hexdigest()[:20])
-        measured = fit(trainee, epochs, measure_at={epochs} if search else set(self.recipe.measure_at), checkpoint=checkpoint)
+        checkpoint = store.checkpoint(
+            hashlib.sha256("".join(record.key for record in records).encode()).hexdigest()[:20]
+        )
+        measured = fit(
+            trainee, epochs, measure_at={epochs} if search else set(self.recipe.measure_at), checkpoint=checkpoint
+        )
         for run, record in enumerate(records):
             metrics = {name: [row[run] for row in rows] for name, rows in measured["metrics"].items()}
             seconds = measured["seconds"] / len(records)
-            result = {"epochs": measured["epochs"], "metrics": metrics, "seconds": seconds, "stacked_with": len(records)}
-            kept = {name.split("/")[1]: logits for name, logits in trainee.kept.items() if name.split("/")[0] == str(run)}
+            result = {
+                "epochs": measured["epochs"],
+                "metrics": metrics,
+                "seconds": seconds,
+                "stacked_with": len(records),
+            }
+            kept = {
+                name.split("/")[1]: logits for name, logits in trainee.kept.items() if name.split("/")[0] == str(run)
+            }
             store.save(record.key, _raw(record, result, trainee.correct[run], kept, self.provenance))
         checkpoint.unlink(missing_ok=True)
 
@@ -171,7 +186,13 @@ class GraphRunner:
         return self.labels[self.split(seed)[2][:200]]
 
 
-def _raw(record: RunRecord, measured: Mapping[str, Any], correct: Tensor, logits: Mapping[str, Tensor], made: Mapping[str, Any]) -> dict[str, Any]:
+def _raw(
+    record: RunRecord,
+    measured: Mapping[str, Any],
+    correct: Tensor,
+    logits: Mapping[str, Tensor],
+    made: Mapping[str, Any],
+) -> dict[str, Any]:
     """Return what the raw file of a run holds."""
     return {
         "key": record.key,
@@ -179,6 +200,8 @@ def _raw(record: RunRecord, measured: Mapping[str, Any], correct: Tensor, logits
         **measured,
         "correct": base64.b64encode(np.packbits(correct.cpu().numpy()).tobytes()).decode(),
         "rows": len(correct),
-        "logits": {epoch: base64.b64encode(values.half().numpy().tobytes()).decode() for epoch, values in logits.items()},
+        "logits": {
+            epoch: base64.b64encode(values.half().numpy().tobytes()).decode() for epoch, values in logits.items()
+        },
         "provenance": {**made, "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())},
     }

@@ -72,7 +72,9 @@ def make_plan(recipe: Recipe, checksum: str, store: RunStore) -> Plan:
     search, chosen, final = {}, {}, {}
     for arm in recipe.arms:
         knobs = [arm_knobs(arm, point) for point in points]
-        search[arm] = [[recipe.record(k, checksum=checksum, seed=seed, search=True) for seed in recipe.search_seeds] for k in knobs]
+        search[arm] = [
+            [recipe.record(k, checksum=checksum, seed=seed, search=True) for seed in recipe.search_seeds] for k in knobs
+        ]
         if all(store.has(record.key) for records in search[arm] for record in records):
             scores = [search_score(records, store) for records in search[arm]]
             chosen[arm] = scores.index(min(scores))
@@ -84,7 +86,9 @@ def make_plan(recipe: Recipe, checksum: str, store: RunStore) -> Plan:
         arm, other = MNIST_CONTROLS[control]
         index = chosen[other]
         knobs = None if index is None else arm_knobs(arm, points[index])
-        final[control] = [recipe.record(knobs, checksum=checksum, seed=seed, search=False) for seed in recipe.seeds] if knobs else []
+        final[control] = (
+            [recipe.record(knobs, checksum=checksum, seed=seed, search=False) for seed in recipe.seeds] if knobs else []
+        )
     return Plan(points, search, chosen, final)
 
 
@@ -146,7 +150,9 @@ def _device(profile: str, device: str | torch.device | None) -> str:
     return str(device or "cpu")
 
 
-def _execute(recipe: Recipe, plan: Plan, store: RunStore, *, stage: str, workers: int, device: str, verbose: bool) -> None:
+def _execute(
+    recipe: Recipe, plan: Plan, store: RunStore, *, stage: str, workers: int, device: str, verbose: bool
+) -> None:
     """Train the records of a stage that the store lacks, seed after seed, in stacks, on ``workers`` processes."""
     search = stage == "search"
     if search:
@@ -165,21 +171,33 @@ def _execute(recipe: Recipe, plan: Plan, store: RunStore, *, stage: str, workers
     else:
         joblib = require("joblib", extra="experiments")
         parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
-        done = parallel(joblib.delayed(_train)(recipe, stack, store.folder, search, keep, device, 1) for stack in stacks)
+        done = parallel(
+            joblib.delayed(_train)(recipe, stack, store.folder, search, keep, device, 1) for stack in stacks
+        )
     for text in done:
         if report is not None:
             report.step(text)
 
 
 def _train(
-    recipe: Recipe, records: Sequence[RunRecord], folder: Path, search: bool, keep: Sequence[str], device: str, threads: int | None = None
+    recipe: Recipe,
+    records: Sequence[RunRecord],
+    folder: Path,
+    search: bool,
+    keep: Sequence[str],
+    device: str,
+    threads: int | None = None,
 ) -> str:
     if threads is not None:
         torch.set_num_threads(threads)
     store = RunStore(folder)
     runner_for(recipe, device).train(records, store, search=search, keep=keep)
     last = store.load(records[-1].key)
-    knobs = {**records[-1].objective, "lr": records[-1].optimiser["lr"], "weight_decay": records[-1].optimiser["weight_decay"]}
+    knobs = {
+        **records[-1].objective,
+        "lr": records[-1].optimiser["lr"],
+        "weight_decay": records[-1].optimiser["weight_decay"],
+    }
     return f"seed {records[-1].seed} {knobs} error {last['metrics']['test_error'][-1]:.3f} in {last['seconds']:.0f} s"
 
 
@@ -193,4 +211,7 @@ class _Progress:
         """Count one step and print."""
         self.done += 1
         left = (time.monotonic() - self.start) / self.done * (self.steps - self.done)
-        print(f"{time.strftime('%H:%M:%S')} {self.title} {self.done}/{self.steps}, {left / 60:.1f} min left: {text}", flush=True)
+        print(
+            f"{time.strftime('%H:%M:%S')} {self.title} {self.done}/{self.steps}, {left / 60:.1f} min left: {text}",
+            flush=True,
+        )

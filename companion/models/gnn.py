@@ -18,7 +18,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-with warnings.catch_warnings():  # torch says once a process that its CSR support is in beta; the products used here are tested
+with (
+    warnings.catch_warnings()
+):  # torch says once a process that its CSR support is in beta; the products used here are tested
     warnings.simplefilter("ignore", UserWarning)
     torch.eye(1).to_sparse_csr()
 
@@ -67,7 +69,9 @@ class SparseMatrix:
 
     def to(self, device: torch.device | str) -> SparseMatrix:
         """Return the pattern on a device."""
-        return SparseMatrix(self.shape, *(getattr(self, name).to(device) for name in ("crow", "col", "crow_t", "col_t", "order_t")))
+        return SparseMatrix(
+            self.shape, *(getattr(self, name).to(device) for name in ("crow", "col", "crow_t", "col_t", "order_t"))
+        )
 
 
 def _pointers(row: Tensor, rows: int) -> Tensor:
@@ -94,7 +98,9 @@ class SparseGraph:
     targets: Tensor
 
     @classmethod
-    def from_dense(cls, features: Tensor, edges: Tensor, *, normalise: bool = True, dtype: torch.dtype = torch.float32) -> SparseGraph:
+    def from_dense(
+        cls, features: Tensor, edges: Tensor, *, normalise: bool = True, dtype: torch.dtype = torch.float32
+    ) -> SparseGraph:
         """Build from dense features (N, F) and edges (2, E), both directions, no self-loops.
 
         ``normalise`` divides each row of features by its sum, as the authors of GCN and GAT do.
@@ -126,7 +132,11 @@ class SparseGraph:
     def to(self, device: torch.device | str) -> SparseGraph:
         """Return the graph on a device."""
         return SparseGraph(
-            self.features.to(device), self.feature_values.to(device), self.edges.to(device), self.gcn_weights.to(device), self.targets.to(device)
+            self.features.to(device),
+            self.feature_values.to(device),
+            self.edges.to(device),
+            self.gcn_weights.to(device),
+            self.targets.to(device),
         )
 
 
@@ -176,7 +186,9 @@ class _Attend(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, values: Tensor, source: Tensor, target: Tensor, mask: Tensor | None, graph: SparseGraph, slope: float) -> Tensor:
+    def forward(
+        ctx, values: Tensor, source: Tensor, target: Tensor, mask: Tensor | None, graph: SparseGraph, slope: float
+    ) -> Tensor:
         pattern, ones = graph.edges, values.new_ones(graph.num_nodes, 1)
         raw = source.index_select(1, pattern.col) + target.index_select(1, graph.targets)  # (K, E)
         # A bound on the largest score of each target: leaky is increasing. Any shift leaves the softmax as it is.
@@ -184,7 +196,9 @@ class _Attend(torch.autograd.Function):
         score = nn.functional.leaky_relu(raw, slope)
         exponential = (score - bound.index_select(1, graph.targets)).exp_()
         total = torch.stack([(pattern.matrix(e) @ ones).squeeze(1) for e in exponential])  # (K, N)
-        if bool((total < torch.finfo(total.dtype).tiny ** 0.5).any()):  # the bound was too loose somewhere: use the maximum
+        if bool(
+            (total < torch.finfo(total.dtype).tiny ** 0.5).any()
+        ):  # the bound was too loose somewhere: use the maximum
             index = graph.targets.long().expand_as(score)
             largest = torch.full_like(total, -torch.inf).scatter_reduce(1, index, score, "amax")
             exponential = (score - largest.index_select(1, graph.targets)).exp_()
@@ -202,7 +216,10 @@ class _Attend(torch.autograd.Function):
         scaled = gradient / total.unsqueeze(2)  # (K, N, F)
         empty = pattern.matrix(torch.zeros_like(raw[0]))
         products = torch.stack(
-            [torch.sparse.sampled_addmm(empty, g, v.t(), beta=0.0).values() for g, v in zip(scaled, values, strict=True)]
+            [
+                torch.sparse.sampled_addmm(empty, g, v.t(), beta=0.0).values()
+                for g, v in zip(scaled, values, strict=True)
+            ]
         )  # (K, E): g'_i . v_j on every edge
         if mask is not None:
             products = products * mask
@@ -216,7 +233,14 @@ class _Attend(torch.autograd.Function):
         return d_values, d_source, d_target, None, None, None
 
 
-def keep_mask(shape: Sequence[int], dropout: float, generators: Sequence[torch.Generator], *, device: torch.device, dtype: torch.dtype) -> Tensor:
+def keep_mask(
+    shape: Sequence[int],
+    dropout: float,
+    generators: Sequence[torch.Generator],
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Tensor:
     """Return dropout masks (R, *shape) holding 0 and 1/(share kept), one generator a run.
 
     Sixteen random bits decide each entry, so the rate is ``dropout`` rounded to 1/65536; the scale uses the rounded rate.
@@ -250,11 +274,15 @@ class _StackedNetwork(nn.Module):
             return None
         return keep_mask(shape, self.dropout, generators, device=like.device, dtype=like.dtype)
 
-    def _first_product(self, graph: SparseGraph, weight: Tensor, generators: Sequence[torch.Generator] | None) -> Tensor:
+    def _first_product(
+        self, graph: SparseGraph, weight: Tensor, generators: Sequence[torch.Generator] | None
+    ) -> Tensor:
         """Return dropout(X) W, (R, N, H), for weights (R, F, H)."""
         products = []
         for run, run_weight in enumerate(weight):
-            mask = self._masks((len(graph.feature_values),), weight, None if generators is None else generators[run : run + 1])
+            mask = self._masks(
+                (len(graph.feature_values),), weight, None if generators is None else generators[run : run + 1]
+            )
             values = graph.feature_values if mask is None else graph.feature_values * mask[0]
             products.append(_FeatureProduct.apply(values, run_weight, graph.features))
         return torch.stack(products)
@@ -276,7 +304,13 @@ class GCN(_StackedNetwork):
     """
 
     def __init__(
-        self, num_features: int, num_classes: int, *, hidden: int = 16, dropout: float = 0.5, generators: Sequence[torch.Generator | None] = (None,)
+        self,
+        num_features: int,
+        num_classes: int,
+        *,
+        hidden: int = 16,
+        dropout: float = 0.5,
+        generators: Sequence[torch.Generator | None] = (None,),
     ) -> None:
         super().__init__()
         self.runs, self.dropout = len(generators), dropout
@@ -331,11 +365,15 @@ class GAT(_StackedNetwork):
         super().__init__()
         self.runs, self.heads, self.hidden, self.dropout, self.slope = len(generators), heads, hidden, dropout, slope
         width = heads * hidden
-        self.weight1 = nn.Parameter(_glorot((num_features, width), num_features + width, generators))  # (R, F, heads * hidden)
+        self.weight1 = nn.Parameter(
+            _glorot((num_features, width), num_features + width, generators)
+        )  # (R, F, heads * hidden)
         self.source1 = nn.Parameter(_glorot((heads, hidden), heads + hidden, generators))  # (R, heads, hidden): u
         self.target1 = nn.Parameter(_glorot((heads, hidden), heads + hidden, generators))  # v
         self.bias1 = nn.Parameter(torch.zeros(self.runs, 1, width))
-        self.weight2 = nn.Parameter(_glorot((width, num_classes), width + num_classes, generators))  # (R, heads * hidden, C)
+        self.weight2 = nn.Parameter(
+            _glorot((width, num_classes), width + num_classes, generators)
+        )  # (R, heads * hidden, C)
         self.source2 = nn.Parameter(_glorot((1, num_classes), 1 + num_classes, generators))
         self.target2 = nn.Parameter(_glorot((1, num_classes), 1 + num_classes, generators))
         self.bias2 = nn.Parameter(torch.zeros(self.runs, 1, num_classes))
@@ -348,12 +386,21 @@ class GAT(_StackedNetwork):
         hidden = hidden if mask is None else hidden * mask
         return self._attend(graph, hidden @ self.weight2, self.source2, self.target2, generators) + self.bias2
 
-    def _attend(self, graph: SparseGraph, values: Tensor, source: Tensor, target: Tensor, generators: Sequence[torch.Generator] | None) -> Tensor:
+    def _attend(
+        self,
+        graph: SparseGraph,
+        values: Tensor,
+        source: Tensor,
+        target: Tensor,
+        generators: Sequence[torch.Generator] | None,
+    ) -> Tensor:
         """Return (R, N, heads * width) from values of that shape and attention vectors (R, heads, width)."""
         runs, nodes, _ = values.shape
         heads = source.shape[1]
         channels = values.view(runs, nodes, heads, -1).transpose(1, 2).contiguous()  # (R, heads, N, width)
-        scores = [(channels @ vector.unsqueeze(3)).squeeze(3).flatten(0, 1) for vector in (source, target)]  # (R * heads, N)
+        scores = [
+            (channels @ vector.unsqueeze(3)).squeeze(3).flatten(0, 1) for vector in (source, target)
+        ]  # (R * heads, N)
         mask = self._masks((heads, len(graph.targets)), values, generators)
         mask = None if mask is None else mask.flatten(0, 1)
         result = _Attend.apply(channels.flatten(0, 1), *scores, mask, graph, self.slope)  # (R * heads, N, width)

@@ -88,7 +88,9 @@ class Results:
     @cached_property
     def _setting(self) -> dict[str, Any]:
         if len(self.settings) != 1:
-            raise ValueError(f"{self.name} has several settings; choose one: results[{self.settings[0]!r}], of {', '.join(self.settings)}")
+            raise ValueError(
+                f"{self.name} has several settings; choose one: results[{self.settings[0]!r}], of {', '.join(self.settings)}"
+            )
         return self.data["settings"][self.settings[0]]
 
     def _arm(self, arm: str) -> dict[str, Any]:
@@ -142,7 +144,9 @@ class Results:
         seeds = [seed for seed in self.seeds(arm) if seed in self.seeds(baseline)]
         if not seeds:
             raise ValueError(f"{arm!r} and {baseline!r} share no seed")
-        first, second = (self.final(name, metric)[[self.seeds(name).index(seed) for seed in seeds]] for name in (arm, baseline))
+        first, second = (
+            self.final(name, metric)[[self.seeds(name).index(seed) for seed in seeds]] for name in (arm, baseline)
+        )
         return paired(first, second, level=level)
 
     def gain(self, better: str, baseline: str, metric: str = "test_error", *, level: float = 0.95) -> Paired:
@@ -182,7 +186,9 @@ class Results:
         """
         runs = self._runs(arm)
         packed = [np.frombuffer(base64.b64decode(run["correct"]), np.uint8) for run in runs]
-        return np.array([np.unpackbits(bits, count=run["rows"]) for bits, run in zip(packed, runs, strict=True)], dtype=bool)
+        return np.array(
+            [np.unpackbits(bits, count=run["rows"]) for bits, run in zip(packed, runs, strict=True)], dtype=bool
+        )
 
     def logits(self, arm: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return epochs (E,), raw logits (E, 200, C) of fixed test rows of the first seed, and their labels (200,)."""
@@ -192,7 +198,9 @@ class Results:
             raise ValueError(f"{self.name} holds no logits of {arm!r}")
         labels, classes = np.array(self._setting["logit_labels"]), self._setting["classes"]
         epochs = sorted(map(int, stored))
-        values = [np.frombuffer(base64.b64decode(stored[str(epoch)]), np.float16).reshape(-1, classes) for epoch in epochs]
+        values = [
+            np.frombuffer(base64.b64decode(stored[str(epoch)]), np.float16).reshape(-1, classes) for epoch in epochs
+        ]
         return np.array(epochs), np.array(values, dtype=np.float32), labels
 
     @property
@@ -209,7 +217,10 @@ class Results:
         for setting in self.settings:
             part = self[setting]
             reference = baseline or part.arms[0]
-            lines += [f"{self.name} · {setting} · {metric}", f"{'arm':44} {'mean ± sd':>16} {'n':>3}  {'difference from ' + reference:>28}"]
+            lines += [
+                f"{self.name} · {setting} · {metric}",
+                f"{'arm':44} {'mean ± sd':>16} {'n':>3}  {'difference from ' + reference:>28}",
+            ]
             for arm in (*part.arms, *part.controls):
                 if not part.seeds(arm):
                     lines.append(f"{arm:44} {'no run yet':>16}")
@@ -217,7 +228,11 @@ class Results:
                 mean, sd, n = part.summary(arm, metric)
                 shared = set(part.seeds(arm)) & set(part.seeds(reference))
                 difference = part.paired(arm, reference, metric) if arm != reference and shared else None
-                text = "" if difference is None else f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
+                text = (
+                    ""
+                    if difference is None
+                    else f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
+                )
                 lines.append(f"{arm:44} {f'{mean:.3f} ± {sd:.3f}':>16} {n:>3}  {text:>28}".rstrip())
             lines.append("")
         if self.missing:

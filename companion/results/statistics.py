@@ -59,7 +59,8 @@ def paired(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.nda
     With one pair deviation, interval and p-value are NaN; with equal differences the interval is a point.
 
     Args:
-        first, second: values of the same seeds in the same order, (n,).
+        first: values of one arm, (n,).
+        second: values of the other, for the same seeds in the same order, (n,).
         level: coverage of the interval.
 
     Raises:
@@ -79,10 +80,7 @@ def paired(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.nda
         return Paired(mean, sd, n, math.nan, math.nan, math.nan)
     error = sd / math.sqrt(n)
     half = student_quantile((1 + level) / 2, n - 1) * error
-    if error == 0:
-        p = 1.0 if mean == 0 else 0.0
-    else:
-        p = 2 * student_cdf(-abs(mean) / error, n - 1)
+    p = 2 * student_cdf(-abs(mean) / error, n - 1) if error > 0 else float(mean == 0)
     return Paired(mean, sd, n, mean - half, mean + half, p)
 
 

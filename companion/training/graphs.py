@@ -26,9 +26,21 @@ class StackedAdam:
     """
 
     def __init__(
-        self, parameters: Sequence[nn.Parameter], lr: Tensor, *, weight_decay: float = 0.0, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
+        self,
+        parameters: Sequence[nn.Parameter],
+        lr: Tensor,
+        *,
+        weight_decay: float = 0.0,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
     ) -> None:
-        self.parameters, self.lr, self.weight_decay, self.betas, self.eps = list(parameters), lr, weight_decay, betas, eps
+        self.parameters, self.lr, self.weight_decay, self.betas, self.eps = (
+            list(parameters),
+            lr,
+            weight_decay,
+            betas,
+            eps,
+        )
         self.steps = 0
         self.first = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.second = [torch.zeros_like(parameter) for parameter in self.parameters]

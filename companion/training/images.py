@@ -95,7 +95,9 @@ class ImageTrainee:
         """Return the mean length of the parameter gradient over the first ten fixed mini-batches of probe rows, (1,)."""
         lengths = []
         for rows in self.probe_rows[: 10 * self.batch_size].split(self.batch_size):
-            gradients = torch.autograd.grad(self.loss(self.train[0][rows], self.train[1][rows]), list(self.network.parameters()))
+            gradients = torch.autograd.grad(
+                self.loss(self.train[0][rows], self.train[1][rows]), list(self.network.parameters())
+            )
             lengths.append(torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt())
         return torch.stack(lengths).mean()[None]
 

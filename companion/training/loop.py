@@ -73,7 +73,12 @@ def fit(
             on_epoch(epoch)
         now = time.perf_counter()
         if checkpoint is not None and epoch < epochs and now - last >= checkpoint_every:
-            state = {"done": epoch, "seconds": seconds + now - start, "history": history, "trainee": trainee.state_dict()}
+            state = {
+                "done": epoch,
+                "seconds": seconds + now - start,
+                "history": history,
+                "trainee": trainee.state_dict(),
+            }
             buffer = io.BytesIO()
             torch.save(state, buffer)
             write_atomic(checkpoint, buffer.getvalue())

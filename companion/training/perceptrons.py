@@ -50,7 +50,9 @@ def logit_gradient(logits: Tensor, labels: Tensor, threshold: float, stability: 
         excess = length - length.mean()
         deviation = excess.square().mean().sqrt()
         stable = deviation <= 4 * torch.finfo(length.dtype).eps * length.max()
-        gradient += torch.where(stable, 0.0, stability * excess / (rows * torch.where(stable, 1.0, deviation))) * direction
+        gradient += (
+            torch.where(stable, 0.0, stability * excess / (rows * torch.where(stable, 1.0, deviation))) * direction
+        )
     return gradient
 
 
@@ -70,7 +72,9 @@ class PerceptronTrainee(ImageTrainee):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not isinstance(self.network, MLP) or not isinstance(self.optimiser, torch.optim.SGD):
-            raise TypeError(f"needs an MLP and SGD, got {type(self.network).__name__} and {type(self.optimiser).__name__}")
+            raise TypeError(
+                f"needs an MLP and SGD, got {type(self.network).__name__} and {type(self.optimiser).__name__}"
+            )
         (self.group,) = self.optimiser.param_groups
         if self.group["momentum"] or self.group["nesterov"] or self.group["maximize"]:
             raise ValueError("needs plain SGD: no momentum, no maximising")
@@ -107,6 +111,14 @@ def _knobs(objective: Any) -> tuple[float, float]:
     penalty, stability = penalties.pop("stability", (length_stability, 0.0))
     plain = objective.criterion is torch.nn.functional.cross_entropy and penalty is length_stability and not penalties
     transform = objective.logit_transform
-    if not plain or objective.head or objective.clip or objective.decoupled or not isinstance(transform, PartialNorm | None):
-        raise ValueError("needs an objective of cross-entropy, a partial norm and a penalty 'stability' on lengths, nothing else")
+    if (
+        not plain
+        or objective.head
+        or objective.clip
+        or objective.decoupled
+        or not isinstance(transform, PartialNorm | None)
+    ):
+        raise ValueError(
+            "needs an objective of cross-entropy, a partial norm and a penalty 'stability' on lengths, nothing else"
+        )
     return float("inf") if transform is None else float(transform.threshold), float(stability)

@@ -22,7 +22,9 @@ def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
     return values.mean(1) if mask is None else (values * mask).sum(1) / mask.sum(1)
 
 
-def fit_probes(logits: Tensor, labels: Tensor, transform: Callable[[Tensor], Tensor], mask: Tensor | None = None) -> dict[str, Tensor]:
+def fit_probes(
+    logits: Tensor, labels: Tensor, transform: Callable[[Tensor], Tensor], mask: Tensor | None = None
+) -> dict[str, Tensor]:
     """Return error (percent), loss and entropy of the probabilities that the run predicts with.
 
     Those are softmax(transform(z)): the partial norm is part of the network, so its loss and entropy are too.
@@ -39,7 +41,9 @@ def fit_probes(logits: Tensor, labels: Tensor, transform: Callable[[Tensor], Ten
     }
 
 
-def logit_probes(logits: Tensor, labels: Tensor, transform: Callable[[Tensor], Tensor], mask: Tensor | None = None) -> dict[str, Tensor]:
+def logit_probes(
+    logits: Tensor, labels: Tensor, transform: Callable[[Tensor], Tensor], mask: Tensor | None = None
+) -> dict[str, Tensor]:
     """Return lengths and logit gradients, means over the rows kept.
 
     ``length`` is the mean of |z|, ``centred_length`` that of |z - mean z|, ``length_deviation`` the population standard

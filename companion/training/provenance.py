@@ -33,7 +33,9 @@ def provenance(device: torch.device | str = "cpu") -> dict[str, str | int | None
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+        ]
         if names:
             return f"{names[0]}, {len(names)} cores"
     return platform.processor() or platform.machine()
