@@ -249,7 +249,7 @@ export function arrowPath([x0, y0], [x1, y1], head = 0.3) {
 const STYLE = `
 .lf { --lf-page: var(--luc-page, #fcfbf8); --lf-card: var(--luc-card, #f4f2ec); --lf-ink: var(--luc-ink, #22262c);
   --lf-muted: var(--luc-muted, #5b6068); --lf-rule: var(--luc-rule, #d9d6cf); --lf-method: var(--luc-pon, #4661ba);
-  container-type: inline-size; box-sizing: border-box; max-width: 1080px; margin: 1.5rem 0; padding: 18px; border-radius: 12px;
+  container-type: inline-size; box-sizing: border-box; max-width: 1080px; margin: 0; padding: 18px; border-radius: 12px;
   background: var(--lf-card); color: var(--lf-ink); text-align: left;
   font: 400 16px/1.45 var(--luc-sans, "Source Sans Pro", "Source Sans 3", system-ui, sans-serif); font-variant-numeric: tabular-nums; }
 .lf *, .lf *::before, .lf *::after { box-sizing: border-box; }
@@ -318,7 +318,8 @@ const STYLE = `
 .lf-slider input::-moz-range-thumb { width: 18px; height: 18px; border: 0; border-radius: 50%; background: var(--lf-method); }
 .lf-compact { max-width: 760px; }
 @container (max-width: 440px) {
-  .lf .lf-status { min-height: 2.9em; }
+  .lf:not(.lf-compact) .lf-status { min-height: 2.9em; }
+  .lf-dot { inset: 16px; }
 }
 @container (min-width: 600px) {
   .lf-body { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 24px; }

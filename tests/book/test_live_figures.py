@@ -206,6 +206,8 @@ def test_a_switch_of_the_theme_recolours_it(open_page, book_server, page_name):
     page.wait_for_timeout(300)
     dark = colours()
     assert all(a != b for a, b in zip(light, dark, strict=True)), (light, dark)
+    plate = "node => { const box = node.closest('.text_html'); return box && getComputedStyle(box).backgroundColor; }"
+    assert figure.evaluate(plate) in (None, "rgba(0, 0, 0, 0)"), "the theme lays a plate under the figure"
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (390, "dark"), (768, "light"), (1280, "dark")])
