@@ -6,7 +6,7 @@ The first sentence of every caption is chosen by the numbers: both outcomes are 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from companion.chapter._display import Panel, Prose, say
 from companion.chapter._exercises import Feedback, check_function, check_number, feedback
 from companion.chapter._quiz import Question, quiz
 from companion.chapter._tables import compare, interval_text, render_table
-from companion.geometry import confidence_ceiling, entropy
+from companion.geometry import confidence_ceiling, entropy, expected_calibration_error, fit_temperature
 from companion.methods.partial_output_norm import partial_norm
 
 # --- figures from recorded runs ------------------------------------------------------------------------------------
@@ -224,12 +224,12 @@ def figure_search(results: Any) -> plots.Shown | Prose:
 
     def draw(ax: Any, narrow: bool) -> None:
         for arm in arms:
-            plots.line(ax, *zip(*points[arm], strict=True), arm)
             plots.scatter(ax, *zip(*points[arm], strict=True), arm)
+            plots.scatter(ax, *best[arm], arm, s=120, facecolors="none", edgecolors=plots.style_of(arm).color)
         ax.set_xscale("log")
         ax.set_ylim(bottom=0)
+        ax.set_xlim(right=1.15 * max(pair[0] for arm in arms for pair in points[arm]))
         plots.name_axes(ax, "learning rate, logarithmic axis", "validation error, %")
-        ax.set_xlim(right=max(pair[0] for arm in arms for pair in points[arm]))
         plots.label_lines(ax, [(points[arm][-1][1], arm, arm) for arm in arms], narrow=narrow)
 
     rates = {arm: f"{best[arm][0]:.3g}" for arm in arms}
@@ -237,7 +237,8 @@ def figure_search(results: Any) -> plots.Shown | Prose:
     caption = (
         f"The two arms did best at {same}: {rates['vanilla']} for plain cross entropy, {rates['P-ON']} with the partial "
         f"norm. One point a trial of the search, {len(points['vanilla'])} each, with the lowest validation errors "
-        f"{best['vanilla'][1]:.2f} and {best['P-ON'][1]:.2f} %. The method's other knobs differ from point to point."
+        f"{best['vanilla'][1]:.2f} and {best['P-ON'][1]:.2f} %. Rings mark them. The method's other knobs differ from "
+        f"point to point."
     )
     alt = f"Two lines of points, validation error over learning rate; lowest at {rates['vanilla']} and {rates['P-ON']}."
     return plots.show(draw, title="The search", alt=alt, caption=caption, name="figure-search")
@@ -251,9 +252,9 @@ def figure_floor(num_classes: tuple[int, ...] = (2, 10, 100, 1000)) -> plots.Sho
     curves = [[float(confidence_ceiling(n, threshold=float(r))) for r in radii] for n in num_classes]
 
     def draw(ax: Any, narrow: bool) -> None:
-        for look, values in zip(looks, curves, strict=True):
+        for look, values, height in zip(looks, curves, np.linspace(0.7, 0.25, len(looks)), strict=True):
             plots.line(ax, radii, values, look)
-            at = int(np.searchsorted(values, 0.5))
+            at = int(np.searchsorted(values, height))  # each name at a height of its own, so that none covers another
             place = {"xytext": (5, -8), "textcoords": "offset points"}
             ax.annotate(look.label, (radii[at], values[at]), color=look.color, weight=700, **place)
         ax.set_xlim(0, 20)
@@ -369,6 +370,70 @@ def loss_gradient(logits: Tensor, target: Tensor, threshold: float = math.inf) -
     losses = cross_entropy(partial_norm(leaf, threshold), target, reduction="none")
     (gradient,) = torch.autograd.grad(losses.sum(), leaf)
     return losses.detach(), gradient
+
+
+def table_growth(logits: Tensor, target: Tensor, names: Sequence[str]) -> Panel:
+    """Show loss, entropy, gradient and push along the vector of some samples, and what their lengths do.
+
+    Args:
+        logits: (N, C).
+        target: (N,) class indices.
+        names: one for each row.
+
+    Example:
+        >>> table_growth(torch.tensor([[2.5, 1.2]]), torch.tensor([1]), ["label 1"]).text.splitlines()[1]
+        'label 1 | 1.541 | 0.519   | (0.786, −0.786) | −0.368       | shrinks'
+    """
+    losses, gradients = loss_gradient(logits, target)
+    spreads = entropy(torch.softmax(logits, 1))
+    pushes = -(gradients * logits).sum(1) / torch.linalg.vector_norm(logits, dim=1)
+    rows = []
+    for name, loss, spread, gradient, push in zip(names, losses, spreads, gradients, pushes, strict=True):
+        moves = "stays" if abs(push) < 1e-12 else "grows" if push > 0 else "shrinks"
+        vector = ", ".join(f"{float(value) + 0.0:.3f}" for value in gradient)
+        rows.append([name, loss, spread, f"({vector})", push, moves])
+    return render_table(["", "loss", "entropy", "gradient", "push along z", "the length"], rows)
+
+
+def table_small_run(lengths: Mapping[str, Sequence[float]], outputs: Mapping[str, Tensor], target: Tensor) -> Panel:
+    """Show the small run's answers: length at half time and at the end, test error, confidence and accuracy.
+
+    Args:
+        lengths: arm to the mean output length after every epoch, before the ball.
+        outputs: arm to the logits of the test rows that predict, (N, C): after the ball.
+        target: (N,) class indices.
+    """
+    rows = []
+    for arm, curve in lengths.items():
+        probs = torch.softmax(outputs[arm], 1)
+        accuracy = 100 * (probs.argmax(1) == target).double().mean()
+        confidence = 100 * probs.amax(1).double().mean()
+        rows.append(
+            [arm, f"{curve[len(curve) // 2 - 1]:.1f}", f"{curve[-1]:.1f}", f"{confidence:.1f}", f"{accuracy:.1f}"]
+        )
+    head = ["", "length at half time", "at the end", "mean confidence, %", "accuracy, %"]
+    caption = (
+        "Lengths before the ball, on training rows; the rest on test rows. One seed and a small sample: no evidence."
+    )
+    return render_table(head, rows, caption=caption)
+
+
+def table_temperature(outputs: Mapping[str, Tensor], target: Tensor) -> Panel:
+    """Fit a temperature on the first half of the rows, and show the calibration error on the second half.
+
+    Args:
+        outputs: arm to logits, (N, C).
+        target: (N,) class indices.
+    """
+    half, rows = len(target) // 2, []
+    for arm, logits in outputs.items():
+        best = fit_temperature(logits[:half], target[:half])
+        errors = [
+            float(expected_calibration_error(torch.softmax(logits[half:] / t, 1), target[half:])) for t in (1.0, best)
+        ]
+        rows.append([arm, f"{float(best):.2f}", "under-confident" if best < 1 else "over-confident", *errors])
+    head = ["", "best temperature", "so it is", "calibration error", "at that temperature"]
+    return render_table(head, rows, caption="Fitted on one half of the test rows, measured on the other.")
 
 
 def descend(logits: Tensor, target: Tensor, *, rate: float, steps: int, threshold: float = math.inf) -> Tensor:
