@@ -340,8 +340,8 @@ def fit_temperature(logits: Tensor, target: Tensor, dim: int = 1) -> Tensor:
 
     .. math:: T^* = \arg\min_T \sum_i \mathrm{CE}(z_i/T, y_i)
 
-    In s = 1/T the sum is convex, with derivative Σ(CE − H)/s, H the entropy of the prediction: at the optimum mean
-    loss and mean entropy agree.
+    In s = 1/T the sum is convex, with derivative Σ(CE − H)/s, H the entropy of the prediction: at an optimum
+    inside the bounds mean loss and mean entropy agree.
 
     Args:
         logits: (N, C, …) or (C,).
