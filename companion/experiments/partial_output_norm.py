@@ -215,10 +215,10 @@ class GraphRecipe:
 
 
 def _smoke_mnist() -> MnistRecipe:
-    space = SearchSpace(MnistRecipe("smoke").space.ranges, points=3)
+    space = SearchSpace(MnistRecipe("smoke").space.ranges, points=2)
     return MnistRecipe(
-        "smoke", search_epochs=2, validation_rows=400, epochs=8, seeds=(0, 1), sample=True, space=space, probe_rows=500,
-        measure_at=tuple(range(9)), keep_logits_at=tuple(range(9)),
+        "smoke", search_epochs=2, validation_rows=400, epochs=5, seeds=(0, 1), sample=True, space=space, probe_rows=256,
+        measure_at=tuple(range(6)), keep_logits_at=tuple(range(6)),
     )  # fmt: skip
 
 

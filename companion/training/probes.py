@@ -49,7 +49,7 @@ def logit_probes(
     ``length`` is the mean of |z|, ``centred_length`` that of |z - mean z|, ``length_deviation`` the population standard
     deviation of |z|. ``gradient`` is the mean length of g = dL/dz of one row's loss (raw logits z, so the transform's
     Jacobian is in it), ``radial_gradient`` the mean of |g . z|/|z|, and ``growing_share`` the share of rows whose
-    gradient step lengthens z (g . z < 0).
+    gradient step lengthens z (g . z < 0; a radial part of 0, as outside a norm's ball, does not).
     """
     leaf = logits.detach().requires_grad_()
     with torch.enable_grad():
@@ -58,13 +58,17 @@ def logit_probes(
     length = logits.norm(dim=-1)
     mean_length = masked_mean(length, mask)
     radial = (gradient * logits).sum(-1) / length.clamp_min(torch.finfo(length.dtype).tiny)
+    size = gradient.norm(dim=-1)
+    shrinks_or_rests = (
+        radial >= -16 * torch.finfo(length.dtype).eps * size
+    )  # outside a norm's ball radial is 0 up to rounding
     return {
         "length": mean_length,
         "centred_length": masked_mean((logits - logits.mean(-1, keepdim=True)).norm(dim=-1), mask),
         "length_deviation": masked_mean((length - mean_length.unsqueeze(1)).square(), mask).sqrt(),
-        "gradient": masked_mean(gradient.norm(dim=-1), mask),
+        "gradient": masked_mean(size, mask),
         "radial_gradient": masked_mean(radial.abs(), mask),
-        "growing_share": masked_mean((radial < 0).to(length.dtype), mask),
+        "growing_share": masked_mean((~shrinks_or_rests).to(length.dtype), mask),
     }
 
 

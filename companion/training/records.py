@@ -23,6 +23,7 @@ def fingerprint(*tensors: Tensor) -> str:
     """Return the SHA-256 of the tensors' dtypes, shapes and bytes, in order: the checksum a record carries.
 
     Example:
+        >>> import torch
         >>> fingerprint(torch.zeros(2)) == fingerprint(torch.zeros(2)), fingerprint(torch.zeros(2)) == fingerprint(torch.zeros(3))
         (True, False)
     """

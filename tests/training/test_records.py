@@ -1,0 +1,82 @@
+"""Records, keys, atomic files."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+
+from companion.training.records import RunRecord, RunStore, fingerprint, plain, write_atomic
+
+
+def _record(**changes):
+    values = {
+        "dataset": {"name": "mnist", "checksum": "abc"},
+        "model": {"name": "mlp", "sizes": [4, 2]},
+        "objective": {"threshold": math.inf, "stability": 0.0},
+        "optimiser": {"name": "sgd", "lr": 0.1},
+        "schedule": {"epochs": 2},
+        "seed": 3,
+        "profile": "smoke",
+        "recipe_version": 1,
+    }
+    return RunRecord(**{**values, **changes})
+
+
+def test_the_key_never_changes_by_itself():
+    assert _record().key == "194d5ddf3ca0bea4016b"
+
+
+def test_the_key_depends_on_every_field_and_not_on_order():
+    base = _record()
+    assert _record(optimiser={"lr": 0.1, "name": "sgd"}).key == base.key
+    changes = [
+        {"dataset": {"name": "mnist", "checksum": "abd"}}, {"model": {"name": "mlp", "sizes": [4, 3]}}, {"seed": 4},
+        {"objective": {"threshold": 3.0, "stability": 0.0}}, {"optimiser": {"name": "sgd", "lr": 0.2}},
+        {"schedule": {"epochs": 3}}, {"profile": "gpu"}, {"recipe_version": 2},
+    ]  # fmt: skip
+    keys = {_record(**change).key for change in changes}
+    assert len(keys) == len(changes)
+    assert base.key not in keys
+
+
+def test_a_record_survives_json_and_cannot_be_changed():
+    record = _record()
+    assert RunRecord.from_dict(json.loads(record.canonical())).key == record.key
+    with pytest.raises(AttributeError):
+        record.seed = 5
+
+
+def test_plain_has_no_infinities():
+    assert plain({"a": (math.inf, math.nan, 1.5), 2: "x"}) == {"a": [None, None, 1.5], "2": "x"}
+
+
+def test_fingerprint_sees_values_dtype_and_shape():
+    base = torch.arange(6)
+    others = [base.int(), base.view(2, 3), base + 1]
+    assert fingerprint(base) == fingerprint(base.clone())
+    assert len({fingerprint(tensor) for tensor in (base, *others)}) == 4
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "run.json"
+    write_atomic(path, b"old")
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("companion.training.records.os.replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_store_knows_recorded_runs_but_prefers_its_own(tmp_path):
+    store = RunStore(tmp_path, recorded={"a": {"from": "file"}})
+    assert store.has("a")
+    assert not store.has("b")
+    store.save("a", {"from": "run", "loss": math.nan})
+    assert store.load("a") == {"from": "run", "loss": None}
