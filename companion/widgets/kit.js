@@ -268,7 +268,7 @@ const STYLE = `
 .lf-halo, .lf-dot { position: absolute; border-radius: 50%; pointer-events: none; }
 .lf-halo { inset: 0; background: var(--lf-ink); opacity: .13; }
 .lf-handle:hover .lf-halo, .lf-held .lf-halo { opacity: .2; }
-.lf-dot { inset: 14px; background: var(--lf-ink); box-shadow: 0 0 0 2px var(--lf-page); }
+.lf-dot { inset: 15px; background: var(--lf-ink); box-shadow: 0 0 0 2px var(--lf-page); }
 .lf-hidden { position: absolute; inset: 0; width: 44px; height: 44px; margin: 0; opacity: 0; pointer-events: none; }
 .lf-handle:has(:focus-visible) { outline: 2px solid var(--lf-method); outline-offset: 2px; }
 .lf-panel { display: grid; gap: 12px; min-width: 0; }
@@ -319,6 +319,8 @@ const STYLE = `
 .lf-compact { max-width: 760px; }
 @container (max-width: 440px) {
   .lf:not(.lf-compact) .lf-status { min-height: 2.9em; }
+}
+@container (max-width: 800px) {
   .lf-dot { inset: 16px; }
 }
 @container (min-width: 600px) {
