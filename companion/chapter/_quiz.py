@@ -54,7 +54,8 @@ def quiz(questions: Sequence[Question]) -> Panel:
     css = style(
         f""".luc-quiz fieldset{{border:0;border-top:1px solid {RULE};margin:0;padding:.9em 0 1em}}
         .luc-quiz{{max-width:680px;margin:1em 0}}
-        .luc-quiz legend{{float:left;width:100%;padding:0;font-weight:600;margin-bottom:.4em}}
+        .luc-quiz legend{{float:left;width:100%;padding:0;font-size:1em;line-height:inherit;font-weight:600;
+        margin-bottom:.4em}}
         .luc-quiz .luc-choice{{clear:both;display:grid;grid-template-columns:1.6em 1fr;padding:.25em 0}}
         .luc-quiz input{{margin:.45em 0 0;width:1em;height:1em}}
         .luc-quiz .luc-say{{display:none;grid-column:2;font:400 16px/1.5 {SANS};color:{MUTED};margin:.1em 0 .3em}}

@@ -57,19 +57,19 @@ def source_beside(function: Callable[..., Any], *formulas: str) -> Panel:
     name = f"{function.__module__}.{function.__qualname__}"
     said = "".join(f"<p>{inline(line)}</p>" for line in formulas)
     css = style(
-        f""".luc-beside{{display:grid;grid-template-columns:minmax(0,2fr) minmax(0,3fr);gap:0 2em;
-        max-width:1080px;margin:1.2em 0}}
-        .luc-beside p{{margin:.3em 0 .8em}}
-        .luc-beside>div:last-child{{border-left:1px solid {RULE};padding-left:1.4em}}
-        .luc-beside pre{{font:400 13px/1.5 {MONO};margin:0;padding:0;background:none;border:0;
-        overflow-x:auto;white-space:pre}}
-        .luc-beside .luc-name{{font:400 14px/1.4 {SANS};color:{MUTED};margin:0 0 .5em}}
-        @media (max-width:720px){{.luc-beside{{display:block}}
-        .luc-beside>div:last-child{{border-left:0;border-top:1px solid {RULE};padding:.8em 0 0}}}}"""
+        f""".luc-source{{container-type:inline-size;max-width:1080px;margin:1.2em 0}}
+        .luc-beside p{{margin:.2em 0 .5em}} .luc-beside>div:last-child{{border-top:1px solid {RULE};padding-top:.6em}}
+        @container (min-width:900px){{
+        .luc-beside{{display:grid;grid-template-columns:minmax(0,2fr) minmax(0,3fr);gap:0 2em}}
+        .luc-beside>div:last-child{{border-top:0;padding-top:0;border-left:1px solid {RULE};padding-left:1.4em}}}}
+        .luc-beside div.highlight{{background:none;border:0;margin:0;padding:0}}
+        .luc-beside pre,.luc-beside div.highlight pre{{font:400 13.5px/1.5 {MONO};margin:0;padding:0;background:none;
+        border:0;overflow-x:auto;white-space:pre}}
+        .luc-beside .luc-name{{font:400 14px/1.4 {SANS};color:{MUTED};margin:0 0 .5em}}"""
     )
     page = (
-        f'{css}<div class="luc-beside"><div>{said}</div>'
-        f'<div><p class="luc-name">{html.escape(name)}</p>{_highlighted(code)}</div></div>'
+        f'{css}<div class="luc-source"><div class="luc-beside"><div>{said}</div>'
+        f'<div><p class="luc-name">{html.escape(name)}</p>{_highlighted(code)}</div></div></div>'
     )
     return Panel(page, "\n".join([*(plain(line) for line in formulas), "", code]))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +58,13 @@ def verdict(low: float, high: float, effect: float) -> str:
     return "agrees" if high >= effect else "same direction, smaller"
 
 
+def diverged(results: Any, arm: str) -> int:
+    """Return how many of an arm's final runs diverged: their training loss is no longer a number."""
+    if not results.seeds(arm):
+        return 0
+    return sum(not math.isfinite(value) for value in results.final(arm, "train_loss"))
+
+
 @dataclass(frozen=True)
 class Comparison:
     """One paired comparison of ours beside the paper's.
@@ -73,6 +81,7 @@ class Comparison:
         high: upper end.
         p: two-sided p-value of the paired t test, not corrected.
         effect: the paper's difference, or None.
+        diverged: how many runs of the two arms diverged.
     """
 
     label: str
@@ -86,6 +95,7 @@ class Comparison:
     high: float
     p: float
     effect: float | None
+    diverged: int = 0
 
     @property
     def mean(self) -> float:
@@ -94,7 +104,12 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """The verdict by the rule of `verdict`; a dash where the paper prints no effect, "one pair" where n is 1."""
+        """The verdict by the rule of `verdict`.
+
+        No verdict is "diverged" (a run of either arm did), "one pair" (n is 1), and a dash (the paper prints no effect).
+        """
+        if self.diverged:
+            return "diverged"
         if self.effect is None:
             return "–"
         return verdict(self.low, self.high, self.effect) if self.n > 1 else "one pair"
@@ -133,6 +148,7 @@ def compare(
         high=gain.high,
         p=gain.p,
         effect=effect,
+        diverged=diverged(results, better) + diverged(results, baseline),
     )
 
 
@@ -252,6 +268,8 @@ def error_table(results: Any, arms: Sequence[str] | None = None, metric: str = "
             continue
         mean, sd, n = results.summary(arm, metric)
         said = f"{mean:.2f} ± {sd:.2f}" if n > 1 else f"{mean:.2f}"
+        if lost := diverged(results, arm):
+            said += f" ({lost} diverged)"
         rows.append([arm, said, str(n), knobs_text(results.knobs(arm))])
     head = ["arm", "test error, %", "seeds", "chosen by the search"]
     return render_table(head, rows, caption="Last epoch, mean ± standard deviation over seeds.")
@@ -284,7 +302,7 @@ def family_note(results: Mapping[str, Any], paper: str, family: str) -> str:
     Returns:
         One sentence; it names the comparisons that stay, or says that none does.
     """
-    members, p_values = [], []
+    members, p_values, lost = [], [], 0
     for contrast in papers.contrasts(paper):
         if contrast.family != family:
             continue
@@ -293,14 +311,19 @@ def family_note(results: Mapping[str, Any], paper: str, family: str) -> str:
             found = found[f"{contrast.data}/{contrast.model}"]
         if found is None or len(set(found.seeds(contrast.better)) & set(found.seeds(contrast.baseline))) < 2:
             continue
+        if diverged(found, contrast.better) + diverged(found, contrast.baseline):
+            lost += 1
+            continue
         members.append(f"{contrast.better} against {contrast.baseline} ({contrast.data}, {contrast.model})")
         p_values.append(found.gain(contrast.better, contrast.baseline).p)
+    without = f" ({lost} left out: a run diverged)" if lost else ""
     if not members:
-        return f"Of the family {family} no comparison is recorded yet."
+        return f"Of the family {family} no comparison can be judged yet{without}."
     kept = [name for name, p in zip(members, holm(p_values), strict=True) if p < 0.05]
     stays = f"{len(kept)} stay{'s' if len(kept) == 1 else ''} below 0.05" if kept else "none stays below 0.05"
     named = f": {'; '.join(kept)}" if kept else ""
-    return f"With Holm's correction over the {len(members)} comparisons fixed beforehand as one family, {stays}{named}."
+    fixed = f"the {len(members)} comparisons fixed beforehand as one family{without}"
+    return f"With Holm's correction over {fixed}, {stays}{named}."
 
 
 def printed_reductions(paper: str) -> Panel:
@@ -339,46 +362,67 @@ def claims_table(paper: str) -> Panel:
 
 
 def render_table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "", prose: bool = False
+    head: Sequence[str], rows: Sequence[Sequence[Any]], *, caption: str = "", digits: int = 3, prose: bool = False
 ) -> Panel:
     """Return a table with thin rules: figures right-aligned, the first column fixed while the rest scrolls on a phone.
 
     Args:
         head: column names.
-        rows: cells, light Markdown.
+        rows: cells: light Markdown, or numbers (0-d tensors too), which are written with ``digits`` decimals.
         caption: one or two sentences below.
-        prose: columns of sentences instead of figures: left-aligned, wrapped.
+        digits: decimals of numbers.
+        prose: columns of sentences instead of figures: wrapped.
 
     Example:
-        >>> render_table(["a", "b"], [["one", "2"]])
+        >>> render_table(["a", "b"], [["one", -2.0]], digits=1)
         a   | b
-        one | 2
+        one | −2.0
     """
+    cells = [[_written(cell, digits) for cell in row] for row in rows]
+    figures = [not prose and all(_FIGURE.match(row[column]) for row in cells) for column in range(len(head))]
     css = style(
         f""".luc-table{{overflow-x:auto;margin:1.4em 0;max-width:1080px}}
-        .luc-table table{{border-collapse:collapse;font:400 15px/1.45 {SANS};font-variant-numeric:tabular-nums;margin:0;
-        width:auto;border:0;background:none}}
-        .luc-table th,.luc-table td{{border:0;border-bottom:1px solid {RULE};padding:.45em .9em;text-align:right;
+        .luc-table table{{border-collapse:collapse;font:400 15px/1.45 {SANS};font-variant-numeric:tabular-nums;
+        margin:0;width:auto;border:0;background:none}}
+        .luc-table th,.luc-table td{{border:0;border-bottom:1px solid {RULE};padding:.45em .9em;text-align:left;
         vertical-align:top;white-space:nowrap;background:none}}
         .luc-table thead th{{font-weight:600}} .luc-table tbody th{{font-weight:400}}
-        .luc-table tr>:first-child{{text-align:left;position:sticky;left:0;background:var(--luc-page, inherit);
-        padding-left:0}}
-        .luc-table.luc-prose th,.luc-table.luc-prose td{{text-align:left;white-space:normal;min-width:6em}}
+        .luc-table .luc-figures{{text-align:right}}
+        .luc-table tr>:first-child{{position:sticky;left:0;background:var(--luc-page, inherit);padding-left:0}}
+        .luc-table.luc-prose th,.luc-table.luc-prose td{{white-space:normal;min-width:6em}}
         .luc-table.luc-prose td{{min-width:9em;max-width:26em}}
-        .luc-table figcaption{{font:400 15px/1.5 {SANS};color:{MUTED};max-width:680px;margin-top:.6em}}"""
+        .luc-table figcaption{{font:400 15px/1.5 {SANS};color:{MUTED};max-width:680px;margin:.6em 0 0;padding:0;
+        text-align:left}}"""
     )
-    titles = "".join(f'<th scope="col">{inline(cell)}</th>' for cell in head)
-    body = "".join(
-        f'<tr><th scope="row">{inline(row[0])}</th>{"".join(f"<td>{inline(cell)}</td>" for cell in row[1:])}</tr>'
-        for row in rows
-    )
+
+    def place(column: int) -> str:
+        return ' class="luc-figures"' if figures[column] and column else ""
+
+    titles = "".join(f'<th scope="col"{place(column)}>{inline(cell)}</th>' for column, cell in enumerate(head))
+    lines = []
+    for row in cells:
+        rest = "".join(f"<td{place(column)}>{inline(cell)}</td>" for column, cell in enumerate(row[1:], start=1))
+        lines.append(f'<tr><th scope="row">{inline(row[0])}</th>{rest}</tr>')
     words = f"<figcaption>{inline(caption)}</figcaption>" if caption else ""
-    label = html.escape(plain(caption) or "Table", quote=True)
+    label = html.escape(plain(caption) or f"Table: {', '.join(plain(cell) for cell in head if cell)}", quote=True)
     page = (
         f'{css}<figure class="luc-table{" luc-prose" if prose else ""}" tabindex="0" aria-label="{label}">'
-        f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>{words}</figure>"
+        f"<table><thead><tr>{titles}</tr></thead><tbody>{''.join(lines)}</tbody></table>{words}</figure>"
     )
-    return Panel(page, _table_text(head, rows, caption))
+    return Panel(page, _table_text(head, cells, caption))
+
+
+_FIGURE = re.compile(r"^$|^–$|^not run$|^[(+−]?[\d.]+")
+
+
+def _written(cell: Any, digits: int) -> str:
+    """Write a cell: text as it is, an integer in full, any other number with some decimals; minus signs in full."""
+    if isinstance(cell, int):
+        return str(cell).replace("-", "−")
+    if not isinstance(cell, str):
+        text = f"{float(cell):.{digits}f}"
+        cell = text.replace("-", "") if float(text) == 0 else text
+    return re.sub(r"(?<![\w-])-(?=\d)", "−", cell)
 
 
 def _table_text(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:

@@ -18,7 +18,7 @@ from companion import papers, plots
 from companion.chapter._display import Panel, Prose, say
 from companion.chapter._exercises import Feedback, check_function, check_number, feedback
 from companion.chapter._quiz import Question, quiz
-from companion.chapter._tables import compare, interval_text, render_table
+from companion.chapter._tables import compare, diverged, interval_text, render_table
 from companion.geometry import confidence_ceiling, entropy, expected_calibration_error, fit_temperature
 from companion.methods.partial_output_norm import partial_norm
 
@@ -45,12 +45,34 @@ def not_recorded(results: Any, *arms: str) -> Prose | None:
     return say(f"*Not recorded yet:* the full runs of {', '.join(absent)}. {command} makes them, in hours.")
 
 
+def not_usable(results: Any, *arms: str) -> Prose | None:
+    """Return a sentence if an arm has no recorded run or a diverged one, else None."""
+    if absent := not_recorded(results, *arms):
+        return absent
+    lost = {arm: diverged(results, arm) for arm in arms if diverged(results, arm)}
+    if not lost:
+        return None
+    runs = "; ".join(
+        f"{n} of {len(results.seeds(arm))} runs of *{arm}* (learning rate {results.knobs(arm)['lr']:.3g})"
+        for arm, n in lost.items()
+    )
+    return say(f"**Diverged:** {runs}. Their loss stopped being a number, so there is nothing to compare here.")
+
+
+def steady_arms(results: Any) -> tuple[tuple[str, ...], str]:
+    """Return the arms with recorded runs of which none diverged, and a sentence that names those left out for that."""
+    arms = recorded_arms(results)
+    lost = [arm for arm in arms if diverged(results, arm)]
+    note = f"Left out, because runs diverged: {', '.join(lost)}. " if lost else ""
+    return tuple(arm for arm in arms if arm not in lost), note
+
+
 def figure_length(results: Any, *, centred: bool = False) -> plots.Shown | Prose:
     """The paper's Figure 2 with all arms: the mean output length over the epochs."""
-    if absent := not_recorded(results, "vanilla", "P-ON"):
+    if absent := not_usable(results, "vanilla", "P-ON"):
         return absent
     metric = "centred_length" if centred else "length"
-    arms = recorded_arms(results)
+    arms, left_out = steady_arms(results)
     first, last = ends(results, "vanilla", metric)
     _, clipped = ends(results, "P-ON", metric)
     moved = "grows" if last > first else "shrinks"
@@ -58,7 +80,8 @@ def figure_length(results: Any, *, centred: bool = False) -> plots.Shown | Prose
     what = "centred length" if centred else "length"
     caption = (
         f"With plain cross entropy the mean {what} {moved} from {first:.1f} to {last:.1f}; with the partial norm it "
-        f"ends at {clipped:.1f}, {beside} without. Lengths are of the raw logits, before the ball."
+        f"ends at {clipped:.1f}, {beside} without. {left_out}Lengths are of the raw logits, before the "
+        f"ball."
     )
     listed = "; ".join(f"{arm} {ends(results, arm, metric)[1]:.1f}" for arm in arms)
     alt = f"Curves of the mean length of the logit vector over the epochs. Last values: {listed}."
@@ -73,7 +96,7 @@ def radial_share(results: Any, arm: str = "vanilla") -> np.ndarray:
 
 def figure_gradient(results: Any) -> plots.Shown | Prose:
     """The paper's Figure 3: the whole logit gradient of plain cross entropy and its radial part."""
-    if absent := not_recorded(results, "vanilla"):
+    if absent := not_usable(results, "vanilla"):
         return absent
     epochs = results.curve("vanilla", "gradient")[0]
     share = radial_share(results)
@@ -107,7 +130,7 @@ def figure_gradient(results: Any) -> plots.Shown | Prose:
 
 def figure_loss_and_entropy(results: Any, arm: str = "vanilla") -> plots.Shown | Prose:
     """Mean loss and mean entropy on training and test rows: where they cross, the pull on the common length turns."""
-    if absent := not_recorded(results, arm):
+    if absent := not_usable(results, arm):
         return absent
     epochs = results.curve(arm, "train_loss")[0]
     last = {name: ends(results, arm, name)[1] for name in results.metrics}
@@ -145,7 +168,7 @@ def figure_loss_and_entropy(results: Any, arm: str = "vanilla") -> plots.Shown |
 def figure_parameter_gradient(results: Any) -> plots.Shown | Prose:
     """The paper's Figure 5: the length of the parameter gradient, baseline and partial norm, logarithmic."""
     arms = ("vanilla", "P-ON")
-    if absent := not_recorded(results, *arms):
+    if absent := not_usable(results, *arms):
         return absent
     last = {arm: ends(results, arm, "parameter_gradient")[1] for arm in arms}
     words = "larger" if last["P-ON"] > last["vanilla"] else "smaller"
@@ -185,9 +208,9 @@ def rank_correlation(left: Any, right: Any) -> float:
 
 def figure_gap(results: Any) -> plots.Shown | Prose:
     """The paper's Figure 8 with our arms: generalisation gap against the lengths' deviation, at the last epoch."""
-    if absent := not_recorded(results, "vanilla", "P-ON", "weight decay"):
+    if absent := not_usable(results, "vanilla", "P-ON"):
         return absent
-    arms = recorded_arms(results)
+    arms, left_out = steady_arms(results)
     pair = ("length_deviation", "generalisation_gap")
     points = {arm: tuple(results.final(arm, metric) for metric in pair) for arm in arms}
     over_time = rank_correlation(*(results.curve("vanilla", metric)[1].mean(axis=0)[1:] for metric in pair))
@@ -207,7 +230,7 @@ def figure_gap(results: Any) -> plots.Shown | Prose:
     caption = (
         f"Across the arms, gap and deviation {verb}: rank correlation {across:+.2f} over {len(arms)} arms. Within "
         f"plain cross entropy, over the epochs, it is {over_time:+.2f}. One point a seed, last epoch; gap: test minus "
-        f"training error. {plots.provenance_note(results, arms, pair[0])}"
+        f"training error. {left_out}{plots.provenance_note(results, arms, pair[0])}"
     )
     alt = f"A point for every seed of {len(arms)} arms. Rank correlation of the arms' means {across:+.2f}."
     title = "Generalisation gap and deviation of the lengths"
@@ -286,20 +309,17 @@ def required_threshold(confidence: float, num_classes: int) -> float:
 
 
 def say_growing(results: Any) -> Prose:
-    """Say which share of the training rows each baseline still lengthens after the last epoch."""
-    arms = ("vanilla", "weight decay")
-    if absent := not_recorded(results, *arms):
-        return absent
-    share = {arm: 100 * ends(results, arm, "growing_share")[1] for arm in arms}
-    return say(
-        f"Sample by sample: at the end plain cross entropy still lengthens {share['vanilla']:.1f} % of the training "
-        f"images, and with weight decay {share['weight decay']:.1f} %."
-    )
+    """Say which share of the training rows each arm without the ball still lengthens after the last epoch."""
+    arms = [arm for arm in ("vanilla", "stability only", "weight decay") if arm in steady_arms(results)[0]]
+    if not arms:
+        return not_recorded(results, "vanilla") or not_usable(results, "vanilla")
+    shares = ", ".join(f"{100 * ends(results, arm, 'growing_share')[1]:.1f} % with *{arm}*" for arm in arms)
+    return say(f"Sample by sample, the share of training images whose vector still grows at the end: {shares}.")
 
 
 def say_rival(results: Any) -> Prose:
     """Compare the method without weight decay with tuned weight decay."""
-    if absent := not_recorded(results, "P-ON", "weight decay"):
+    if absent := not_usable(results, "P-ON", "weight decay"):
         return absent
     duel = compare(results, "P-ON", "weight decay")
     word = "lower" if duel.low > 0 else "higher" if duel.high < 0 else "not clearly different"
@@ -310,34 +330,41 @@ def say_rival(results: Any) -> Prose:
 
 
 def table_matched_rate(recorded: Mapping[str, Any]) -> Panel:
-    """Show the method's gain over plain cross entropy twice: each at its own best learning rate, both at the method's.
+    """Show a gain twice: each arm at its own best learning rate, both at the method's.
 
     Args:
-        recorded: experiment name to recorded results; every setting that has the control arm is a row.
+        recorded: experiment name to recorded results; every setting has a row for each control it knows.
     """
-    control = "vanilla at P-ON's rate"
     rows = []
     for runs in recorded.values():
         for setting in runs.settings:
             part = runs[setting]
-            cells = []
-            for baseline in ("vanilla", control):
-                known = baseline == "vanilla" or control in part.controls
-                if known and len(set(part.seeds("P-ON")) & set(part.seeds(baseline))) > 1:
-                    gain = part.gain("P-ON", baseline)
-                    cells.append(f"{interval_text(gain.mean, gain.low, gain.high)}, n = {gain.n}")
-                else:
-                    cells.append("not run")
-            rows.append([setting, *cells])
+            for better, baseline in (("P-ON", "vanilla"), ("P-ON + weight decay", "weight decay")):
+                if better in part.arms:
+                    pairs = [(better, baseline), (better, f"{baseline} at {better}'s rate")]
+                    rows.append([f"{setting}, {better} / {baseline}", *(_gain_text(part, *pair) for pair in pairs)])
     head = ["gain in points [95 %]", "each at its own best rate", "both at the method's rate"]
-    caption = "Error of plain cross entropy minus error of P-ON, last epoch; positive favours the method. Exploratory."
+    caption = "Error of the baseline minus error of the method, last epoch; positive favours the method. Exploratory."
     return render_table(head, rows, caption=caption)
+
+
+def _gain_text(results: Any, better: str, baseline: str) -> str:
+    """Write a gain with its interval, or why there is none."""
+    if baseline not in (*results.arms, *results.controls):
+        return "not run"
+    shared = set(results.seeds(better)) & set(results.seeds(baseline))
+    if len(shared) < 2:
+        return "not run"
+    if diverged(results, better) + diverged(results, baseline):
+        return "diverged"
+    gain = results.gain(better, baseline)
+    return f"{interval_text(gain.mean, gain.low, gain.high)}, n = {gain.n}"
 
 
 def say_in_one_line(results: Any) -> Prose:
     """State the main comparison on MNIST with its verdict."""
     better, baseline = "P-ON + weight decay", "weight decay"
-    if absent := not_recorded(results, better, baseline):
+    if absent := not_usable(results, better, baseline):
         return absent
     effect = next(c.effect for c in papers.contrasts("p_on") if c.id == "pon-t1-mnist")
     main = compare(results, better, baseline, effect=effect)

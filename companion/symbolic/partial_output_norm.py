@@ -340,11 +340,11 @@ def as_function(arguments: Sequence[Expression], expression: Expression) -> Call
 
 
 def compact(expression: Expression, z: Sequence[Expression], delta: Expression = DELTA) -> Expression:
-    """Rewrite an expression for reading: p_i for softmax(z), p̂_i for softmax(δz/‖z‖), r for ‖z‖.
+    """Rewrite an expression for reading: p_i for softmax(z), p̂_i for softmax(δz/‖z‖), and ‖z‖ for the length.
 
     The value does not change; only names are given to what repeats.
     """
-    r = sp.Symbol("r", positive=True)
+    r = sp.Symbol(r"\lVert z\rVert", positive=True)
     outside = [delta * entry / length(z) for entry in z]
     for exponents, letter in ((outside, r"\hat{p}"), (list(z), "p")):
         powers = [sp.exp(exponent) for exponent in exponents]

@@ -103,9 +103,24 @@ def test_sentences_follow_the_data(results: Make) -> None:
     main = results({"weight decay": [1.6, 1.7, 1.8], "P-ON + weight decay": [1.1, 1.21, 1.29]})
     assert "**agrees**" in chapter.say_in_one_line(main).markdown
     share = results(ERRORS, curves={("vanilla", "growing_share"): [0.5, 0.6, 0.7, 0.8, 0.9]})
-    assert "still lengthens 90.1 %" in chapter.say_growing(share).markdown
+    assert "90.1 % with *vanilla*" in chapter.say_growing(share).markdown
     for sentence in (chapter.say_rival, chapter.say_growing, chapter.say_in_one_line):
         assert "Not recorded yet" in sentence(results({})).markdown
+
+
+def test_diverged_runs_are_named_and_never_called_a_gain(results: Make) -> None:
+    nan = {("weight decay", "train_loss"): [1, 1, 1, 1, float("nan")]}
+    runs = results({**ERRORS, "weight decay": [90.2, 90.2, 90.1]}, curves=nan)
+    said = chapter.say_in_one_line(runs).markdown
+    assert "**Diverged:** 3 of 3 runs of *weight decay* (learning rate 0.1)" in said
+    assert "Diverged" in chapter.say_rival(runs).markdown
+    assert "weight decay" not in chapter.say_growing(runs).markdown
+    assert "Left out, because runs diverged: weight decay." in caption(chapter.figure_length(runs))
+    assert "Left out" in caption(chapter.figure_gap(runs))
+    assert "Left out" not in caption(chapter.figure_gap(results(ERRORS)))
+    assert "| diverged" in chapter.table_matched_rate({"pon-mnist": runs}).text
+    lost = results(ERRORS, curves={("vanilla", "train_loss"): [1, 1, 1, 1, float("nan")]})
+    assert isinstance(chapter.figure_length(lost), Prose)
 
 
 def test_matched_rate_shows_both_gains(results: Make) -> None:
@@ -114,10 +129,10 @@ def test_matched_rate_shows_both_gains(results: Make) -> None:
         settings=("cora/gcn", "cora/gat"),
     )
     lines = chapter.table_matched_rate({"pon-graphs": runs}).text.splitlines()
-    assert lines[2].startswith("cora/gat")
-    assert "+0.97 [" in lines[2]
-    assert "+0.50 [+0.50, +0.50], n = 3" in lines[2]
-    assert chapter.table_matched_rate({"pon-mnist": results({})}).text.count("not run") == 2
+    assert lines[3].startswith("cora/gat, P-ON / vanilla")
+    assert "+0.97 [" in lines[3]
+    assert "+0.50 [+0.50, +0.50], n = 3" in lines[3]
+    assert chapter.table_matched_rate({"pon-mnist": results({})}).text.count("not run") == 4
 
 
 def test_floor_figure_states_the_thresholds() -> None:

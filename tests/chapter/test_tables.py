@@ -116,7 +116,18 @@ def test_arms_without_runs_are_said_not_hidden(results: Make) -> None:
     assert "Incomplete" in recorded_note(runs)
     assert "Incomplete" not in recorded_note(results({"vanilla": [2.0]}))
     assert "2.0 core-hours" in recorded_note(runs)
-    assert "no comparison is recorded yet" in family_note({"pon-mnist": runs}, "p_on", "pon-ablation")
+    assert "no comparison can be judged yet" in family_note({"pon-mnist": runs}, "p_on", "pon-ablation")
+
+
+def test_a_diverged_baseline_is_no_gain(results: Make) -> None:
+    nan = {("weight decay", "train_loss"): [1, 1, 1, 1, float("nan")]}
+    runs = results({"weight decay": [90.2, 90.1], "P-ON + weight decay": [1.2, 1.3], "vanilla": [2, 2.1]}, curves=nan)
+    found = compare(runs, "P-ON + weight decay", "weight decay", effect=0.5)
+    assert found.diverged == 2
+    assert found.verdict == "diverged"
+    assert "(2 diverged)" in error_table(runs).text
+    assert "diverged" in table_beside({"pon-mnist": runs}, papers.table("p_on", "Table 1")).text
+    assert "(1 left out: a run diverged)" in family_note({"pon-mnist": runs}, "p_on", "pon-ablation")
 
 
 def test_family_note_corrects_for_the_number_of_comparisons(results: Make) -> None:

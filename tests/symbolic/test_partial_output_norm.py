@@ -288,9 +288,10 @@ def test_compact_changes_no_value() -> None:
     expression = symbolic.radial_derivative(z, 0)
     short = symbolic.compact(expression, z)
     names = sorted(short.free_symbols - set(z), key=str)
-    assert [str(name) for name in names] == ["p_{1}", "p_{2}", "r"]
+    assert {str(name) for name in names} == {"p_{1}", "p_{2}", r"\lVert z\rVert"}
     p = symbolic.as_function(z, symbolic.softmax(z))(2.5, 1.2)
-    values = {z[0]: 2.5, z[1]: 1.2, names[0]: p[0], names[1]: p[1], names[2]: math.hypot(2.5, 1.2)}
+    by_name = {"p_{1}": p[0], "p_{2}": p[1], r"\lVert z\rVert": math.hypot(2.5, 1.2)}
+    values = {z[0]: 2.5, z[1]: 1.2, **{name: by_name[str(name)] for name in names}}
     assert float(short.subs(values)) == pytest.approx(symbolic.as_function(z, expression)(2.5, 1.2))
 
 
