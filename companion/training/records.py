@@ -24,6 +24,7 @@ def fingerprint(*tensors: Tensor) -> str:
 
     Example:
         >>> import torch
+        >>> import torch
         >>> fingerprint(torch.zeros(2)) == fingerprint(torch.zeros(2)), fingerprint(torch.zeros(2)) == fingerprint(torch.zeros(3))
         (True, False)
     """
