@@ -8,7 +8,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -50,12 +52,30 @@ def fill_live_figures(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 def quiet_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Turn a docstring's single backticks into code and escape marks that reStructuredText would take for its own."""
-    inside_example = False
-    for number, line in enumerate(lines):
-        inside_example = line.lstrip().startswith(">>>") or (inside_example and bool(line.strip()))
-        if not inside_example:
-            lines[number] = _quiet_line(line)
+    """Turn single backticks into code, indented blocks into literal ones, and escape what would be taken for marks."""
+    quiet: list[str] = []
+    last, example, literal = "", False, None
+    for at, line in enumerate(lines):
+        indent = len(line) - len(line.lstrip())
+        if literal is not None and line.strip() and indent < literal:
+            literal = None
+        after_blank = at > 0 and not lines[at - 1].strip()
+        if literal is None and line.strip() and after_blank and _opens_literal(last, indent, line):
+            margin = " " * (len(last) - len(last.lstrip()))
+            quiet += [f"{margin}::", ""]
+            literal = indent
+        example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
+        quiet.append(line if example or literal is not None else _quiet_line(line))
+        last = line if line.strip() else last
+    lines[:] = quiet
+
+
+def _opens_literal(last: str, indent: int, line: str) -> bool:
+    """Whether an indented line after a blank one begins a block to be shown as it is: a formula, a drawing, code."""
+    deeper = indent >= len(last) - len(last.lstrip()) + 4
+    ordinary = not last.rstrip().endswith("::") and not re.match(r"\s*([*-]|\d+[.])\s|\s*[.][.] ", last)
+    section = re.fullmatch(r"\s*[A-Z][a-z]+( [a-z]+)?:", last)
+    return deeper and ordinary and not section and not line.lstrip().startswith(">>>")
 
 
 def _quiet_line(line: str) -> str:
@@ -76,4 +96,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", point_colab_at_its_branch, priority=900)
     app.connect("autodoc-process-docstring", quiet_docstring, priority=400)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    # A change of this file makes every page anew.
+    own = int(hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:7], 16)
+    return {"version": "1", "env_version": own, "parallel_read_safe": True, "parallel_write_safe": True}
