@@ -194,35 +194,25 @@ def table_beside(
         effects: arm to the paper's effect in points, where the table prints only relative reductions.
 
     Returns:
-        A table; rows without a run of ours say so.
+        A table, two lines for each printed comparison; those without a run of ours say so.
     """
     ours = comparisons(results, table, effects or {})
     head = ["error, %", "paper", "ours", "difference, points [95 %]", "verdict"]
     rows = []
     for row, comparison in zip(table.rows, ours, strict=True):
         if row.baseline:
-            printed = f"{row.baseline.mean:.2f} ± {row.baseline.sd:g} → {row.better.mean:.2f} ± {row.better.sd:g}"
+            printed = [f"{cell.mean:.2f} ± {cell.sd:g}" for cell in (row.baseline, row.better)]
         else:
-            printed = f"−{row.reduction:.2f} % of the error"
+            printed = ["–", f"−{row.reduction:.2f} %"]
         if comparison is None:
-            rows.append([row.label, printed, "not run", "", ""])
+            rows += [[row.label, printed[0], "not run", "", ""], ["· with the method", printed[1], "not run", "", ""]]
             continue
-        rows.append(
-            [
-                f"{row.label}, n = {comparison.n}",
-                printed,
-                _pair(comparison),
-                interval_text(comparison.difference, comparison.low, comparison.high),
-                comparison.verdict,
-            ]
-        )
+        mine = [f"{mean:.2f} ± {sd:.2f}" for mean, sd in zip(comparison.means, comparison.sds, strict=True)]
+        difference = interval_text(comparison.difference, comparison.low, comparison.high)
+        rows.append([row.label, printed[0], mine[0], "", ""])
+        rows.append([f"· with the method, n = {comparison.n}", printed[1], mine[1], difference, comparison.verdict])
     note = "A positive difference means a lower error with the method."
     return render_table(head, rows, caption=f"{table.id}: {table.metric}. {note}")
-
-
-def _pair(comparison: Comparison) -> str:
-    (a, b), (s, t) = comparison.means, comparison.sds
-    return f"{a:.2f} ± {s:.2f} → {b:.2f} ± {t:.2f}"
 
 
 def interval_text(mean: float, low: float, high: float) -> str:

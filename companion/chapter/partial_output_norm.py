@@ -145,9 +145,10 @@ def figure_loss_and_entropy(results: Any, arm: str = "vanilla") -> plots.Shown |
                 plots.band(ax, epochs[1:], low[1:], high[1:], look)
                 plots.line(ax, epochs[1:], mean[1:], look)
                 tips.append((float(mean[-1]), look.label, look))
+            ax.set_yscale("log")
             ax.set_xlim(0, float(epochs[-1]))
-            ax.set_ylim(bottom=0)
-            plots.name_axes(ax, "epoch", f"mean over the {'training' if split == 'train' else 'test'} rows, nats")
+            rows = "training" if split == "train" else "test"
+            plots.name_axes(ax, "epoch", f"mean over the {rows} rows, nats, logarithmic axis")
             plots.label_lines(ax, tips, narrow=narrow)
 
     words = {split: "below" if gap < 0 else "above" for split, gap in gaps.items()}
@@ -157,7 +158,7 @@ def figure_loss_and_entropy(results: Any, arm: str = "vanilla") -> plots.Shown |
         f"point before training is left out. {plots.provenance_note(results, [arm], 'train_loss')}"
     )
     alt = (
-        f"Two panels with mean loss and mean entropy over the epochs. Loss minus entropy at the end: "
+        f"Two panels with mean loss and mean entropy over the epochs, logarithmic axes. Loss minus entropy at the end: "
         f"{gaps['train']:+.4f} on training rows, {gaps['test']:+.4f} on test rows."
     )
     return plots.show(
@@ -206,6 +207,9 @@ def rank_correlation(left: Any, right: Any) -> float:
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
+_MARKS = {"o": "●", "s": "■", "^": "▲", "D": "◆"}
+
+
 def figure_gap(results: Any) -> plots.Shown | Prose:
     """The paper's Figure 8 with our arms: generalisation gap against the lengths' deviation, at the last epoch."""
     if absent := not_usable(results, "vanilla", "P-ON"):
@@ -220,9 +224,10 @@ def figure_gap(results: Any) -> plots.Shown | Prose:
         ends_ = []
         for arm in arms:
             plots.scatter(ax, *points[arm], arm)
-            ends_.append((float(points[arm][1].mean()), plots.style_of(arm).label, arm))
+            sign = _MARKS[plots.style_of(arm).marker]
+            ends_.append((float(points[arm][1].mean()), f"{sign} {plots.style_of(arm).label}", arm))
         ax.set_xlim(left=0)
-        ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
+        ax.margins(y=0.15)
         plots.name_axes(ax, "standard deviation of the lengths ‖z‖", "generalisation gap, points")
         plots.label_lines(ax, ends_, narrow=narrow)
 
