@@ -873,7 +873,8 @@ def provenance_note(results: Any, arms: Sequence[str], metric: str) -> str:
         runs = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         spread = f"Mean of {runs} seeds, band ± 1 standard deviation"
     source = getattr(results, "provenance", {})
-    where = [source[key] if isinstance(source, Mapping) else getattr(source, key, "") for key in _present(source)]
+    where = [str(source[key] if isinstance(source, Mapping) else getattr(source, key)) for key in _present(source)]
+    where = [re.sub(r"T[\d:.]+Z?$", "", text) for text in where]  # of a time stamp, the day
     return f"{spread}; {', '.join(where)}." if where else f"{spread}."
 
 

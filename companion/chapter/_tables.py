@@ -197,7 +197,7 @@ def table_beside(
         A table, two lines for each printed comparison; those without a run of ours say so.
     """
     ours = comparisons(results, table, effects or {})
-    head = ["error, %", "paper", "ours", "difference, points [95 %]", "verdict"]
+    head = ["error, %", "paper", "ours", "difference [95 %]", "verdict"]
     rows = []
     for row, comparison in zip(table.rows, ours, strict=True):
         if row.baseline:
@@ -205,13 +205,13 @@ def table_beside(
         else:
             printed = ["–", f"−{row.reduction:.2f} %"]
         if comparison is None:
-            rows += [[row.label, printed[0], "not run", "", ""], ["· with the method", printed[1], "not run", "", ""]]
+            rows += [[row.label, printed[0], "not run", "", ""], ["· with it", printed[1], "not run", "", ""]]
             continue
         mine = [f"{mean:.2f} ± {sd:.2f}" for mean, sd in zip(comparison.means, comparison.sds, strict=True)]
         difference = interval_text(comparison.difference, comparison.low, comparison.high)
         rows.append([row.label, printed[0], mine[0], "", ""])
-        rows.append([f"· with the method, n = {comparison.n}", printed[1], mine[1], difference, comparison.verdict])
-    note = "A positive difference means a lower error with the method."
+        rows.append([f"· with it, n = {comparison.n}", printed[1], mine[1], difference, comparison.verdict])
+    note = "Differences in points; positive means a lower error with the method."
     return render_table(head, rows, caption=f"{table.id}: {table.metric}. {note}")
 
 
@@ -261,8 +261,9 @@ def error_table(results: Any, arms: Sequence[str] | None = None, metric: str = "
         if lost := diverged(results, arm):
             said += f" ({lost} diverged)"
         rows.append([arm, said, str(n), knobs_text(results.knobs(arm))])
-    head = ["arm", "test error, %", "seeds", "chosen by the search"]
-    return render_table(head, rows, caption="Last epoch, mean ± standard deviation over seeds.")
+    head = ["arm", "test error, %", "seeds", "chosen: learning rate, knobs"]
+    caption = "Last epoch, mean ± standard deviation over seeds; learning rate and knobs as the search chose them."
+    return render_table(head, rows, caption=caption)
 
 
 def knobs_text(knobs: Mapping[str, float]) -> str:
@@ -270,12 +271,12 @@ def knobs_text(knobs: Mapping[str, float]) -> str:
 
     Example:
         >>> knobs_text({"lr": 0.1, "threshold": 8.0, "stability": 0.0, "weight_decay": 0.0})
-        'learning rate 0.1, δ = 8'
+        '0.1, δ = 8'
     """
     parts = [
-        f"learning rate {knobs['lr']:.3g}",
+        f"{knobs['lr']:.3g}",
         f"δ = {knobs['threshold']:.3g}" if math.isfinite(knobs["threshold"]) else "",
-        f"α = {knobs['stability']:.3g}" if knobs["stability"] else "",
+        f"α = {knobs['stability']:.2g}" if knobs["stability"] else "",
         f"decay {knobs['weight_decay']:.2g}" if knobs["weight_decay"] else "",
     ]
     return ", ".join(part for part in parts if part)
@@ -304,8 +305,11 @@ def family_note(results: Mapping[str, Any], paper: str, family: str) -> str:
         if diverged(found, contrast.better) + diverged(found, contrast.baseline):
             lost += 1
             continue
-        members.append(f"{contrast.better} against {contrast.baseline} ({contrast.data}, {contrast.model})")
-        p_values.append(found.gain(contrast.better, contrast.baseline).p)
+        gain = found.gain(contrast.better, contrast.baseline)
+        side = "lower" if gain.mean > 0 else "higher"
+        where = f"{contrast.data}, {contrast.model}"
+        members.append(f"{contrast.better} against {contrast.baseline} ({where}; its error is {side})")
+        p_values.append(gain.p)
     without = f" ({lost} left out: a run diverged)" if lost else ""
     if not members:
         return f"Of the family {family} no comparison can be judged yet{without}."
@@ -351,6 +355,30 @@ def claims_table(paper: str) -> Panel:
     return render_table(["place", "the claim, in our words", "verdict", "condition"], rows, prose=True)
 
 
+def recipe_table(paper: str, experiment: str) -> Panel:
+    """Show how an experiment is trained: what the paper states, what it leaves open, and what we fixed.
+
+    Args:
+        paper: short name, ``"p_on"``.
+        experiment: name of the experiment, ``"pon-mnist"``.
+
+    Example:
+        >>> "learning rate" in recipe_table("p_on", "pon-mnist").text
+        True
+    """
+    recipe = papers.recipe(paper, experiment)
+    stated, ours = recipe["paper"], recipe["ours"]
+    rows = [[key, _sentence(stated.get(key, "–")), _sentence(ours.get(key, "–"))] for key in {**stated, **ours}]
+    return render_table(["", "the paper", "our runs"], rows, prose=True)
+
+
+def _sentence(value: Any) -> str:
+    """Write a recipe's entry: text as it is, a list with commas, ranges by name."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def render_table(
     head: Sequence[str], rows: Sequence[Sequence[Any]], *, caption: str = "", digits: int = 3, prose: bool = False
 ) -> Panel:
@@ -374,7 +402,7 @@ def render_table(
         f""".luc-table{{overflow-x:auto;margin:1.4em 0;max-width:1080px}}
         .luc-table table{{border-collapse:collapse;font:400 15px/1.45 {SANS};font-variant-numeric:tabular-nums;
         margin:0;width:auto;border:0;background:none}}
-        .luc-table th,.luc-table td{{border:0;border-bottom:1px solid {RULE};padding:.45em .9em;text-align:left;
+        .luc-table th,.luc-table td{{border:0;border-bottom:1px solid {RULE};padding:.45em .65em;text-align:left;
         vertical-align:top;white-space:nowrap;background:none}}
         .luc-table thead th{{font-weight:600}} .luc-table tbody th{{font-weight:400}}
         .luc-table .luc-figures{{text-align:right}}

@@ -116,10 +116,9 @@ def figure_gradient(results: Any) -> plots.Shown | Prose:
         plots.name_axes(ax, "epoch", "mean length over training rows, logarithmic axis")
         plots.label_lines(ax, tips, narrow=narrow)
 
-    trend = "follows" if share.min() > 0.5 * share.max() else "does not keep pace with"
     caption = (
-        f"The radial part {trend} the whole gradient: it is {share[0]:.0%} of its length before training and "
-        f"{share[-1]:.0%} at the end. Plain cross entropy. {plots.provenance_note(results, ['vanilla'], 'gradient')}"
+        f"Through training {share.min():.0%} to {share.max():.0%} of the gradient's length is radial, {share[-1]:.0%} at "
+        f"the end. Plain cross entropy. {plots.provenance_note(results, ['vanilla'], 'gradient')}"
     )
     alt = (
         f"Two curves on a logarithmic axis over {epochs[-1]:.0f} epochs: the mean length of the logit gradient, and of "
@@ -207,6 +206,10 @@ def rank_correlation(left: Any, right: Any) -> float:
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
 _MARKS = {"o": "●", "s": "■", "^": "▲", "D": "◆"}
 
 
@@ -233,8 +236,8 @@ def figure_gap(results: Any) -> plots.Shown | Prose:
 
     verb = "rise together" if across > 0.5 else ("go opposite ways" if across < -0.5 else "show no common order")
     caption = (
-        f"Across the arms, gap and deviation {verb}: rank correlation {across:+.2f} over {len(arms)} arms. Within "
-        f"plain cross entropy, over the epochs, it is {over_time:+.2f}. One point a seed, last epoch; gap: test minus "
+        f"Across the arms, gap and deviation {verb}: rank correlation {_signed(across)} over {len(arms)} arms. Within "
+        f"plain cross entropy, over the epochs, it is {_signed(over_time)}. One point a seed, last epoch; gap: test minus "
         f"training error. {left_out}{plots.provenance_note(results, arms, pair[0])}"
     )
     alt = f"A point for every seed of {len(arms)} arms. Rank correlation of the arms' means {across:+.2f}."
@@ -318,8 +321,14 @@ def say_growing(results: Any) -> Prose:
     arms = [arm for arm in ("vanilla", "stability only", "weight decay") if arm in steady_arms(results)[0]]
     if not arms:
         return not_recorded(results, "vanilla") or not_usable(results, "vanilla")
-    shares = ", ".join(f"{100 * ends(results, arm, 'growing_share')[1]:.1f} % with *{arm}*" for arm in arms)
-    return say(f"Sample by sample, the share of training images whose vector still grows at the end: {shares}.")
+    parts = [
+        f"{100 * ends(results, arm, 'growing_share')[1]:.1f} % with *{arm}* "
+        f"(training error {ends(results, arm, 'train_error')[1]:.2f} %)"
+        for arm in arms
+    ]
+    return say(
+        f"Sample by sample, the share of training images whose vector still grows at the end: {', '.join(parts)}."
+    )
 
 
 def say_rival(results: Any) -> Prose:

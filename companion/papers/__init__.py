@@ -22,6 +22,7 @@ __all__ = [
     "Table",
     "claims",
     "contrasts",
+    "recipe",
     "relative_reduction",
     "table",
     "tables",
@@ -225,6 +226,22 @@ def contrasts(paper: str) -> tuple[Contrast, ...]:
     """
     names = Contrast.__dataclass_fields__
     return tuple(Contrast(**{key: entry[key] for key in names}) for entry in _of("contrasts", paper))
+
+
+def recipe(paper: str, experiment: str) -> dict[str, Any]:
+    """Return how an experiment is trained: ``paper`` (what it states, and ``not stated``) and ``ours``.
+
+    Raises:
+        ValueError: there is no such paper or experiment.
+
+    Example:
+        >>> recipe("p_on", "pon-mnist")["paper"]["optimiser"]
+        'SGD'
+    """
+    known = _of("recipes", paper)
+    if experiment not in known:
+        raise ValueError(f"no recipe {experiment!r} of {paper!r}; there are: {', '.join(known)}")
+    return known[experiment]
 
 
 def relative_reduction(baseline: float, better: float) -> float:

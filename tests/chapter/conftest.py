@@ -14,6 +14,7 @@ ARMS = ("vanilla", "P-ON", "norm only", "stability only", "weight decay", "P-ON 
 CONTROL = "vanilla at P-ON's rate"
 METRICS = (
     "test_error",
+    "train_error",
     "train_loss",
     "train_entropy",
     "test_loss",

@@ -84,7 +84,7 @@ def test_table_beside_joins_printed_rows_with_runs(results: Make) -> None:
         for row in BeautifulSoup(panel.html, "html.parser").select("tr")
     ]
     assert rows[1] == ["MNIST, MLP-3", "1.64 ± 0.1", "1.64 ± 0.02", "", ""]
-    assert rows[2][:3] == ["· with the method, n = 3", "1.14 ± 0.08", "1.14 ± 0.03"]
+    assert rows[2][:3] == ["· with it, n = 3", "1.14 ± 0.08", "1.14 ± 0.03"]
     assert rows[2][3].startswith("+0.50 [")
     assert rows[2][4] == "agrees"
     assert [row[2] for row in rows[3:]] == ["not run"] * 6
@@ -142,7 +142,7 @@ def test_family_note_corrects_for_the_number_of_comparisons(results: Make) -> No
     )
     note = family_note({"pon-mnist": runs}, "p_on", "pon-ablation")
     assert "over the 3 comparisons" in note
-    assert "1 stays below 0.05: norm only against vanilla (mnist, mlp-3)" in note
+    assert "1 stays below 0.05: norm only against vanilla (mnist, mlp-3; its error is lower)" in note
 
 
 def test_printed_reductions_mark_the_one_that_does_not_follow() -> None:

@@ -77,7 +77,16 @@ def test_effects_of_the_contrasts_are_those_of_the_tables() -> None:
     assert checked == 5
 
 
+def test_recipes_say_what_the_paper_leaves_open() -> None:
+    for experiment in {contrast.experiment for contrast in papers.contrasts("p_on")}:
+        found = papers.recipe("p_on", experiment)
+        assert found["paper"]["not stated"]
+        assert found["ours"]["search"]
+
+
 def test_unknown_names_are_listed() -> None:
+    with pytest.raises(ValueError, match="no recipe 'pon-moon'"):
+        papers.recipe("p_on", "pon-moon")
     with pytest.raises(ValueError, match="Table 1, Table 2, Table 3"):
         papers.table("p_on", "Table 9")
     with pytest.raises(ValueError, match=r"knows no paper 'p_off'.*p_on"):
