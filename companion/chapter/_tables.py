@@ -82,6 +82,7 @@ class Comparison:
         p: two-sided p-value of the paired t test, not corrected.
         effect: the paper's difference, or None.
         diverged: how many runs of the two arms diverged.
+        unfinished: whether runs of either arm are still missing.
     """
 
     label: str
@@ -96,6 +97,7 @@ class Comparison:
     p: float
     effect: float | None
     diverged: int = 0
+    unfinished: bool = False
 
     @property
     def mean(self) -> float:
@@ -106,10 +108,13 @@ class Comparison:
     def verdict(self) -> str:
         """The verdict by the rule of `verdict`.
 
-        No verdict is "diverged" (a run of either arm did), "one pair" (n is 1), and a dash (the paper prints no effect).
+        No verdict is "diverged" (a run of either arm did), "unfinished" (not all seeds fixed beforehand have run: to judge
+        earlier would be to stop when the numbers please), "one pair" (n is 1), and a dash (the paper prints no effect).
         """
         if self.diverged:
             return "diverged"
+        if self.unfinished:
+            return "unfinished"
         if self.effect is None:
             return "–"
         return verdict(self.low, self.high, self.effect) if self.n > 1 else "one pair"
@@ -149,6 +154,7 @@ def compare(
         p=gain.p,
         effect=effect,
         diverged=diverged(results, better) + diverged(results, baseline),
+        unfinished=results.unfinished(better) or results.unfinished(baseline),
     )
 
 
@@ -293,7 +299,7 @@ def family_note(results: Mapping[str, Any], paper: str, family: str) -> str:
     Returns:
         One sentence; it names the comparisons that stay, or says that none does.
     """
-    members, p_values, lost = [], [], 0
+    members, p_values, lost, open_ = [], [], 0, 0
     for contrast in papers.contrasts(paper):
         if contrast.family != family:
             continue
@@ -305,18 +311,22 @@ def family_note(results: Mapping[str, Any], paper: str, family: str) -> str:
         if diverged(found, contrast.better) + diverged(found, contrast.baseline):
             lost += 1
             continue
+        if found.unfinished(contrast.better) or found.unfinished(contrast.baseline):
+            open_ += 1
+            continue
         gain = found.gain(contrast.better, contrast.baseline)
         side = "lower" if gain.mean > 0 else "higher"
         where = f"{contrast.data}, {contrast.model}"
         members.append(f"{contrast.better} against {contrast.baseline} ({where}; its error is {side})")
         p_values.append(gain.p)
-    without = f" ({lost} left out: a run diverged)" if lost else ""
+    reasons = [f"{lost} left out: a run diverged"] * bool(lost) + [f"{open_} left out: seeds are missing"] * bool(open_)
+    without = f" ({'; '.join(reasons)})" if reasons else ""
     if not members:
         return f"Of the family {family} no comparison can be judged yet{without}."
     kept = [name for name, p in zip(members, holm(p_values), strict=True) if p < 0.05]
     stays = f"{len(kept)} stay{'s' if len(kept) == 1 else ''} below 0.05" if kept else "none stays below 0.05"
     named = f": {'; '.join(kept)}" if kept else ""
-    fixed = f"the {len(members)} comparisons fixed beforehand as one family{without}"
+    fixed = f"the {len(members)} comparison{'s' * (len(members) > 1)} fixed beforehand as one family{without}"
     return f"With Holm's correction over {fixed}, {stays}{named}."
 
 

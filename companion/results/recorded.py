@@ -73,6 +73,16 @@ class Results:
         """What the recipe asks for and the file lacks, in words."""
         return tuple(self.data["missing"])
 
+    def unfinished(self, arm: str) -> bool:
+        """Say whether runs of an arm are still missing, so that its numbers may yet move.
+
+        Example:
+            >>> from companion import results
+            >>> isinstance(results.load("pon-mnist").unfinished("vanilla"), bool)
+            True
+        """
+        return any(item.split(": ")[1] == arm for item in self.missing)
+
     @property
     def settings(self) -> tuple[str, ...]:
         """Names of the settings."""

@@ -76,6 +76,16 @@ def test_one_pair_gets_no_verdict(results: Make) -> None:
     assert compare(results({"vanilla": [2.0], "P-ON": [1.5]}), "P-ON", "vanilla", effect=0.5).verdict == "one pair"
 
 
+def test_no_verdict_before_all_seeds_have_run(results: Make) -> None:
+    errors = {"vanilla": [2.0, 2.2, 2.4], "stability only": [1.5, 1.8, 1.8], "norm only": [1.4, 1.7, 1.7]}
+    runs = results(errors, missing=["mnist/mlp-3: stability only: final runs of seeds 3, 4"])
+    assert compare(runs, "stability only", "vanilla", effect=0.5).verdict == "unfinished"
+    assert compare(runs, "norm only", "vanilla", effect=0.5).verdict == "agrees"
+    note = family_note({"pon-mnist": runs}, "p_on", "pon-ablation")
+    assert "(1 left out: seeds are missing)" in note
+    assert "over the 1 comparison fixed" in note
+
+
 def test_table_beside_joins_printed_rows_with_runs(results: Make) -> None:
     runs = results({"weight decay": [1.64, 1.66, 1.62], "P-ON + weight decay": [1.14, 1.17, 1.11]})
     panel = table_beside({"pon-mnist": runs}, papers.table("p_on", "Table 1"))
@@ -103,7 +113,7 @@ def test_table_3_takes_the_inferred_effects(results: Make) -> None:
     effects = {c.better: c.effect for c in papers.contrasts("p_on") if c.effect_basis == "inference"}
     panel = table_beside({"pon-mnist": runs}, papers.table("p_on", "Table 3"), effects=effects)
     lines = panel.text.splitlines()
-    line = lines[1 + next(k for k, line in enumerate(lines) if line.startswith("P-ON-Reg, MLP"))]
+    line = lines[1 + next(k for k, line in enumerate(lines) if line.startswith("P-ON-Reg "))]
     assert "+0.30 [+0.30, +0.30]" in line
     assert line.endswith("same direction, smaller")
 
