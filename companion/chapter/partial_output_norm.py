@@ -343,36 +343,67 @@ def say_rival(results: Any) -> Prose:
     )
 
 
-def table_matched_rate(recorded: Mapping[str, Any]) -> Panel:
-    """Show a gain twice: each arm at its own best learning rate, both at the method's.
+def matched_gains(recorded: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return for every setting the method's gain at each arm's own best learning rate, and at the method's for both.
 
     Args:
-        recorded: experiment name to recorded results; every setting has a row for each control it knows.
+        recorded: experiment name to recorded results.
+
+    Returns:
+        Name of the setting to two paired differences; for each that cannot be had, ``"not run"``, ``"unfinished"`` or
+        ``"diverged"``.
     """
-    rows = []
+    found = {}
     for runs in recorded.values():
         for setting in runs.settings:
             part = runs[setting]
-            for better, baseline in (("P-ON", "vanilla"), ("P-ON + weight decay", "weight decay")):
+            for better, baseline, name in (
+                ("P-ON", "vanilla", setting),
+                ("P-ON + weight decay", "weight decay", f"{setting}, both with weight decay"),
+            ):
                 if better in part.arms:
-                    pairs = [(better, baseline), (better, f"{baseline} at {better}'s rate")]
-                    rows.append([f"{setting}, {better} / {baseline}", *(_gain_text(part, *pair) for pair in pairs)])
-    head = ["gain in points [95 %]", "each at its own best rate", "both at the method's rate"]
+                    control = f"{baseline} at {better}'s rate"
+                    found[name] = (_gain(part, better, baseline), _gain(part, better, control))
+    return found
+
+
+def _gain(results: Any, better: str, baseline: str) -> Any:
+    if baseline not in (*results.arms, *results.controls):
+        return "not run"
+    if len(set(results.seeds(better)) & set(results.seeds(baseline))) < 2:
+        return "not run"
+    if diverged(results, better) + diverged(results, baseline):
+        return "diverged"
+    if results.unfinished(better) or results.unfinished(baseline):
+        return "unfinished"
+    return results.gain(better, baseline)
+
+
+def table_matched_rate(recorded: Mapping[str, Any]) -> Panel:
+    """Show `matched_gains`: each arm at its own best learning rate, then both at the method's."""
+    rows = []
+    for name, gains in matched_gains(recorded).items():
+        cells = [gain if isinstance(gain, str) else interval_text(gain.mean, gain.low, gain.high) for gain in gains]
+        rows.append([name, *cells])
+    head = ["gain in points [95 %]", "each at its own rate", "both at the method's"]
     caption = "Error of the baseline minus error of the method, last epoch; positive favours the method. Exploratory."
     return render_table(head, rows, caption=caption)
 
 
-def _gain_text(results: Any, better: str, baseline: str) -> str:
-    """Write a gain with its interval, or why there is none."""
-    if baseline not in (*results.arms, *results.controls):
-        return "not run"
-    shared = set(results.seeds(better)) & set(results.seeds(baseline))
-    if len(shared) < 2:
-        return "not run"
-    if diverged(results, better) + diverged(results, baseline):
-        return "diverged"
-    gain = results.gain(better, baseline)
-    return f"{interval_text(gain.mean, gain.low, gain.high)}, n = {gain.n}"
+def say_matched_rate(recorded: Mapping[str, Any]) -> Prose:
+    """Say which gains go, and which stay, when the baseline gets the method's learning rate."""
+    both = {name: pair for name, pair in matched_gains(recorded).items() if not any(isinstance(g, str) for g in pair)}
+    if not both:
+        return say("*Not recorded yet:* the control runs.")
+    clear = {name: pair for name, pair in both.items() if pair[0].low > 0}
+    if not clear:
+        return say(f"In none of the {len(both)} settings with a control is there a clear gain to explain.")
+    sentences = []
+    for name, (own, matched) in clear.items():
+        fate = "the gain stays" if matched.low > 0 else "the interval reaches zero: the rate can explain the gain"
+        text = interval_text(matched.mean, matched.low, matched.high)
+        sentences.append(f"On *{name}* the gain of {own.mean:+.2f} points becomes {text} at the method's rate; {fate}.")
+    return say(*sentences)
 
 
 def say_in_one_line(results: Any) -> Prose:

@@ -192,7 +192,7 @@ def table(paper: str, name: str) -> Table:
 def _table(entry: dict[str, Any]) -> Table:
     return Table(
         id=entry["id"],
-        metric=entry["metric"],
+        metric=entry["metric"] + (f"; {entry['columns'][0]} is shown" if "columns" in entry else ""),
         rows=tuple(_row(row, entry) for row in entry["rows"]),
         note=entry.get("note", ""),
     )
@@ -201,8 +201,7 @@ def _table(entry: dict[str, Any]) -> Table:
 def _row(row: dict[str, Any], parent: dict[str, Any]) -> Row:
     if "reduction" in row:  # a table of which only relative reductions are printed; its first column is ours
         ours = row["ours"] and {"baseline": "vanilla", "better": row["ours"]["arm"], **row["ours"]}
-        label = f"{row['method']}, {parent['columns'][0]}"
-        return Row(label, None, None, row["reduction"][0], ours, row.get("note", ""))
+        return Row(row["method"], None, None, row["reduction"][0], ours, row.get("note", ""))
     ours = row["ours"] and {"baseline": row["ours"]["vanilla"], "better": row["ours"]["p_on"], **row["ours"]}
     return Row(
         label=f"{row['dataset']}, {row['model']}",
