@@ -71,7 +71,7 @@ def output_length(logits: Tensor, centred: bool = False, dim: int = 1) -> Tensor
 def split_radial(logits: Tensor, gradient: Tensor, dim: int = 1) -> tuple[Tensor, Tensor]:
     r"""Split a gradient at the logits into its part along the logit vector and the rest.
 
-    .. math:: g_r = (g \cdot \hat z)\,\hat z, \qquad g_t = g - g_r, \qquad \hat z = z/\|z\|
+    .. math:: g_\parallel = (g \cdot \hat z)\,\hat z, \qquad g_\perp = g - g_\parallel, \qquad \hat z = z/\|z\|
 
     Args:
         logits: (N, C, …) or (C,).

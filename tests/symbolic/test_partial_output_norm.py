@@ -202,7 +202,7 @@ class TestPartialNorm:
         close(gradient_of(with_partial_norm, 4 * z, y) * 4, gradient_of(with_partial_norm, z, y))
 
     def test_a_step_lengthens_the_logits(self) -> None:
-        rate = sp.Symbol("eta", positive=True)
+        rate = sp.Symbol("h", positive=True)
         z = symbolic.logits(2)
         g = symbolic.gradient_outside(z, 0)
         assert symbolic.vanishes(
@@ -257,6 +257,68 @@ class TestFloorAndTrap:
         target = torch.tensor([1])
         assert float(with_partial_norm(z, target)) == pytest.approx(2.886, abs=5e-4)
         assert gradient_of(with_partial_norm, z, target).abs().max() < 1e-15
+
+
+class TestAppendix:
+    def test_slope_in_a_common_factor_is_mean_loss_minus_mean_entropy(self) -> None:
+        z, y = rows(), labels()
+        for s in (0.1, 0.5, 2.0):
+            factor = torch.tensor(s, dtype=torch.float64, requires_grad=True)
+            loss = cross_entropy(factor * z, y)
+            (slope,) = torch.autograd.grad(loss, factor)
+            close(s * slope, loss.detach() - entropy(torch.softmax(s * z, 1)).mean())
+
+    def test_the_partial_norm_never_lengthens_distances(self) -> None:
+        z = torch.cat([rows(200, seed=1), rows(200, seed=2) / 6])
+        other = z[torch.randperm(len(z), generator=torch.Generator().manual_seed(3))]
+        moved = output_length(partial_norm(z, DELTA) - partial_norm(other, DELTA))
+        assert (moved <= output_length(z - other) + 1e-12).all()
+        assert (moved < 0.9 * output_length(z - other)).any(), "the map is not the identity"
+
+    def test_bound_on_the_gradient_behind_the_ball(self) -> None:
+        z, y = rows(500), labels(500)
+        p = torch.softmax(partial_norm(z, DELTA), 1).gather(1, y[:, None])[:, 0]
+        bound = math.sqrt(2) * (1 - p) * DELTA / output_length(z)
+        assert (output_length(gradient_of(with_partial_norm, z, y)) <= bound + 1e-12).all()
+
+    def test_two_classes_in_one_angle(self) -> None:
+        y = torch.tensor([0])
+        for angle in (0.3, 1.5, 3.0):
+            # the class axis of two classes is (1, −1)/√2; the direction of growing angle is across it
+            along = torch.tensor([1.0, -1.0], dtype=torch.float64) / math.sqrt(2)
+            across = torch.tensor([1.0, 1.0], dtype=torch.float64) / math.sqrt(2)
+            z = 5 * (math.cos(angle) * along + math.sin(angle) * across)
+            turn = -math.sin(angle) * along + math.cos(angle) * across
+            found = -(gradient_of(with_partial_norm, z[None], y)[0] @ turn) / 5
+            pull = torch.sigmoid(torch.tensor(-math.sqrt(2) * DELTA * math.cos(angle), dtype=torch.float64))
+            close(found, -math.sqrt(2) * DELTA * math.sin(angle) * pull / 25)
+
+    @staticmethod
+    def angle_to_the_trap(delta: float, start: float, *, mean: float = 0.0, steps: int = 300) -> float:
+        """Angle in degrees to the point opposite class 0 of three, after descent from ``start`` degrees beside it."""
+        opposite = torch.tensor([-2.0, 1.0, 1.0], dtype=torch.float64) / math.sqrt(6)
+        beside = torch.tensor([0.0, 1.0, -1.0], dtype=torch.float64) / math.sqrt(2)
+        radians = math.radians(start)
+        z = 6 * (math.cos(radians) * opposite + math.sin(radians) * beside)[None] + mean
+        for _ in range(steps):
+            leaf = z.clone().requires_grad_()
+            (g,) = torch.autograd.grad(cross_entropy(partial_norm(leaf, delta), torch.tensor([0])), leaf)
+            z = z - 0.2 * g
+        return math.degrees(math.acos(min(1.0, float(z[0] @ opposite / output_length(z)[0]))))
+
+    def test_the_point_opposite_the_class_attracts_logits_with_mean_zero(self) -> None:
+        assert self.angle_to_the_trap(4.0, 10.0) < 0.1, "δ is above √6: drawn in"
+        assert self.angle_to_the_trap(4.0, 40.0) > 90, "but not from afar"
+        assert self.angle_to_the_trap(4.0, 10.0, mean=0.5) > 90, "nor with another mean"
+        assert self.angle_to_the_trap(2.0, 10.0) > 20, "δ is below √6: pushed out"
+
+    def test_the_centred_length_grows_behind_the_ball(self) -> None:
+        z, y = torch.tensor([[12.0, 10.0]], dtype=torch.float64), torch.tensor([0])
+        start, centred = float(output_length(z)[0]), float(output_length(z, centred=True)[0])
+        for _ in range(5000):
+            z = z - 0.5 * gradient_of(with_partial_norm, z, y)
+        assert float(output_length(z)[0]) < 1.001 * start
+        assert float(output_length(z, centred=True)[0]) > 10 * centred
 
 
 class TestStability:
