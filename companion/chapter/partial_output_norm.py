@@ -643,7 +643,7 @@ def check_stability_norm(answer: Any) -> Feedback:
     return check_number(
         answer,
         1 / math.sqrt(128),
-        right="It is α/√B whatever the deviation is: the penalty pushes as hard at the end as at the start.",
+        right="It is α/√B for every deviation above zero: the penalty pushes as hard at the end as at the start.",
         hint="Square $(\\ell_b-\\bar\\ell)/(B\\cdot SD)$, sum over $b$, and use what SD² is.",
         slips={"That is the square; take the root.": 1 / 128},
         tolerance=2e-3,
