@@ -81,7 +81,7 @@ class Comparison:
         high: upper end.
         p: two-sided p-value of the paired t test, not corrected.
         effect: the paper's difference, or None.
-        diverged: how many runs of the two arms diverged.
+        diverged: how many runs of (baseline, better) diverged.
         unfinished: whether runs of either arm are still missing.
     """
 
@@ -96,7 +96,7 @@ class Comparison:
     high: float
     p: float
     effect: float | None
-    diverged: int = 0
+    diverged: tuple[int, int] = (0, 0)
     unfinished: bool = False
 
     @property
@@ -111,13 +111,23 @@ class Comparison:
         No verdict is "diverged" (a run of either arm did), "unfinished" (not all seeds fixed beforehand have run: to judge
         earlier would be to stop when the numbers please), "one pair" (n is 1), and a dash (the paper prints no effect).
         """
-        if self.diverged:
+        if any(self.diverged):
             return "diverged"
         if self.unfinished:
             return "unfinished"
         if self.effect is None:
             return "–"
         return verdict(self.low, self.high, self.effect) if self.n > 1 else "one pair"
+
+    @property
+    def judged(self) -> bool:
+        """Whether the difference may be shown: no run diverged and none is missing."""
+        return not any(self.diverged) and not self.unfinished
+
+    @property
+    def relative(self) -> float:
+        """By how many percent of the baseline's mean error the method's is lower."""
+        return papers.relative_reduction(*self.means)
 
 
 def compare(
@@ -153,7 +163,7 @@ def compare(
         high=gain.high,
         p=gain.p,
         effect=effect,
-        diverged=diverged(results, better) + diverged(results, baseline),
+        diverged=(diverged(results, baseline), diverged(results, better)),
         unfinished=results.unfinished(better) or results.unfinished(baseline),
     )
 
@@ -203,22 +213,29 @@ def table_beside(
         A table, two lines for each printed comparison; those without a run of ours say so.
     """
     ours = comparisons(results, table, effects or {})
-    head = ["error, %", "paper", "ours", "difference [95 %]", "verdict"]
+    head = ["error, %", "paper", "ours", "relative gain", "difference [95 %]", "verdict"]
     rows = []
     for row, comparison in zip(table.rows, ours, strict=True):
-        if row.baseline:
-            printed = [f"{cell.mean:.2f} ± {cell.sd:g}" for cell in (row.baseline, row.better)]
-        else:
-            printed = ["–", f"−{row.reduction:.2f} %"]
+        printed = [f"{cell.mean:.2f} ± {cell.sd:g}" if cell else "–" for cell in (row.baseline, row.better)]
+        relative = [f"paper {row.reduction:.2f} %", ""]
         if comparison is None:
-            rows += [[row.label, printed[0], "not run", "", ""], ["· with it", printed[1], "not run", "", ""]]
+            rows += [[row.label, printed[0], "not run", relative[0], "", ""], ["· with it", printed[1], "not run", *[""] * 3]]
             continue
         mine = [f"{mean:.2f} ± {sd:.2f}" for mean, sd in zip(comparison.means, comparison.sds, strict=True)]
-        difference = interval_text(comparison.difference, comparison.low, comparison.high)
-        rows.append([row.label, printed[0], mine[0], "", ""])
-        rows.append([f"· with it, n = {comparison.n}", printed[1], mine[1], difference, comparison.verdict])
-    note = "Differences in points; positive means a lower error with the method."
+        mine = [said + _lost(count) for said, count in zip(mine, comparison.diverged, strict=True)]
+        difference = ""
+        if comparison.judged:
+            relative[1] = f"ours {comparison.relative:.2f} %"
+            difference = interval_text(comparison.difference, comparison.low, comparison.high)
+        rows.append([row.label, printed[0], mine[0], relative[0], "", ""])
+        name = f"· with it, n = {comparison.n}"
+        rows.append([name, printed[1], mine[1], relative[1], difference, comparison.verdict])
+    note = "Differences in points; positive means a lower error with the method. Each interval is for one comparison."
     return render_table(head, rows, caption=f"{table.id}: {table.metric}. {note}")
+
+
+def _lost(count: int) -> str:
+    return f" ({count} diverged)" if count else ""
 
 
 def interval_text(mean: float, low: float, high: float) -> str:
@@ -264,8 +281,7 @@ def error_table(results: Any, arms: Sequence[str] | None = None, metric: str = "
             continue
         mean, sd, n = results.summary(arm, metric)
         said = f"{mean:.2f} ± {sd:.2f}" if n > 1 else f"{mean:.2f}"
-        if lost := diverged(results, arm):
-            said += f" ({lost} diverged)"
+        said += _lost(diverged(results, arm))
         rows.append([arm, said, str(n), knobs_text(results.knobs(arm))])
     head = ["arm", "test error, %", "seeds", "chosen: learning rate, knobs"]
     caption = "Last epoch, mean ± standard deviation over seeds; learning rate and knobs as the search chose them."

@@ -12,6 +12,7 @@ from companion.results import Results
 
 ARMS = ("vanilla", "P-ON", "norm only", "stability only", "weight decay", "P-ON + weight decay")
 CONTROL = "vanilla at P-ON's rate"
+CONTROLS = (CONTROL, "weight decay at P-ON + weight decay's rate")
 METRICS = (
     "test_error",
     "train_error",
@@ -47,7 +48,7 @@ def synthetic(
     parts = {}
     for setting in settings:
         arms = {}
-        for arm in (*ARMS, CONTROL):
+        for arm in (*ARMS, *CONTROLS):
             keys = []
             for seed, error in enumerate(errors.get(arm, ())):
                 metrics = {name: _curve(arm, name, seed, curves or {}) for name in METRICS}
@@ -61,7 +62,7 @@ def synthetic(
             }
             search = [{"lr": 0.01 * (k + 1), "error": 3.0 - 0.5 * k, "loss": 1.0, "chosen": k == 2} for k in range(3)]
             arms[arm] = {"keys": keys, "seeds": list(range(len(keys))), "record": record, "search": search}
-        controls = {CONTROL: arms.pop(CONTROL)}
+        controls = {name: arms.pop(name) for name in CONTROLS}
         parts[setting] = {"classes": 10, "logit_labels": [], "arms": arms, "controls": controls}
     provenance = {
         "device": "a processor",
@@ -87,7 +88,7 @@ def synthetic(
 def _curve(arm: str, name: str, seed: int, curves: Mapping[tuple[str, str], Sequence[float]]) -> list[float]:
     given = curves.get((arm, name))
     values = np.asarray(
-        given if given is not None else np.linspace(1.0, 0.5, len(EPOCHS)) + (*ARMS, CONTROL).index(arm), dtype=float
+        given if given is not None else np.linspace(1.0, 0.5, len(EPOCHS)) + (*ARMS, *CONTROLS).index(arm), dtype=float
     )
     return [float(value) for value in values * (1 + 0.001 * seed)]
 

@@ -135,12 +135,15 @@ class TestChapterOne:
         assert not chapter.check_temperature_form(undamped).passed
 
     def test_wrong_yet_growing_accepts_any_such_sample(self) -> None:
-        assert chapter.check_wrong_yet_growing([1.0, 0.9, -1.0], 1).passed
-        assert chapter.check_wrong_yet_growing([0.0, 0.1, -2.0], 0).passed
-        assert "is right, or tied" in chapter.check_wrong_yet_growing([1.0, 0.9, -1.0], 0).text
-        assert "above the entropy" in chapter.check_wrong_yet_growing([5.0, 0.9, -1.0], 1).text
+        assert chapter.check_wrong_yet_growing([1.0, 0.95, 0.9, -1.0], 2).passed
+        assert chapter.check_wrong_yet_growing([0.0, 0.1, 0.05, -2.0, 0.2], 2).passed
+        assert "right, or tied" in chapter.check_wrong_yet_growing([1.0, 0.9, -1.0], 0).text
+        assert "One class is ahead" in chapter.check_wrong_yet_growing([1.0, 0.9, -1.0], 1).text
+        assert "above the entropy" in chapter.check_wrong_yet_growing([5.0, 5.0, 0.9, -1.0], 2).text
+        assert "above the entropy" in chapter.check_wrong_yet_growing([1.0, 0.95, 0.9], 2).text, "the lowest never grows"
         assert chapter.check_wrong_yet_growing(..., ...).state == "open"
-        assert "Three logits" in chapter.check_wrong_yet_growing([1.0, 2.0], 0).text
+        assert "position" in chapter.check_wrong_yet_growing([1.0, 2.0], 2).text
+        assert "position" in chapter.check_wrong_yet_growing([[1.0, 2.0]], 0).text
 
     def test_stability_norm(self) -> None:
         assert chapter.check_stability_norm(128**-0.5).passed

@@ -93,9 +93,9 @@ def test_search_names_the_best_rates(results: Make) -> None:
 
 def test_sentences_follow_the_data(results: Make) -> None:
     good = results({**ERRORS, "P-ON": [1.0, 1.1, 1.2], "weight decay": [2.0, 2.1, 2.21]})
-    assert "Its error is lower" in chapter.say_rival(good).markdown
+    assert "method's error is lower" in chapter.say_rival(good).markdown
     bad = results({**ERRORS, "P-ON": [3.0, 3.1, 3.2], "weight decay": [2.0, 2.1, 2.21]})
-    assert "Its error is higher" in chapter.say_rival(bad).markdown
+    assert "method's error is higher" in chapter.say_rival(bad).markdown
     same = results({**ERRORS, "P-ON": [2.1, 2.0, 2.2], "weight decay": [2.0, 2.1, 2.21]})
     assert "not clearly different" in chapter.say_rival(same).markdown
     main = results({"weight decay": [1.6, 1.7, 1.8], "P-ON + weight decay": [1.1, 1.21, 1.29]})
@@ -119,6 +119,25 @@ def test_diverged_runs_are_named_and_never_called_a_gain(results: Make) -> None:
     assert "| diverged" in chapter.table_matched_rate({"pon-mnist": runs}).text
     lost = results(ERRORS, curves={("vanilla", "train_loss"): [1, 1, 1, 1, float("nan")]})
     assert isinstance(chapter.figure_length(lost), Prose)
+
+
+def test_a_control_stands_in_for_a_diverged_baseline(results: Make) -> None:
+    nan = {("weight decay", "train_loss"): [1, 1, 1, 1, float("nan")]}
+    errors = {"P-ON": [1.4, 1.5, 1.6], "P-ON + weight decay": [1.1, 1.21, 1.29], "weight decay": [90.2, 90.2, 1.9]}
+    runs = results({**errors, chapter.DECAY_CONTROL: [1.6, 1.7, 1.8]}, curves=nan)
+    said = chapter.say_in_one_line(runs).markdown
+    assert "no verdict. Of the 3 runs of *weight decay*, 3 diverged at the learning rate 0.1" in said
+    assert "the difference is +0.50 [" in said
+    assert "explores" in said
+    rival = chapter.say_rival(runs).markdown
+    assert "exploratory: +0.20 [+0.20, +0.20] points, n = 3. The method's error is lower." in rival
+
+
+def test_search_rank_finds_a_setting_among_an_arms_points(results: Make) -> None:
+    runs = results({"vanilla": [1.0]})  # three points; the third has the lowest error
+    for lr, place in ((0.03, 1), (0.02, 2), (0.01, 3), (0.04, None)):
+        assert chapter.search_rank(runs, "vanilla", {"lr": lr, "threshold": 5.0}) == place
+    assert chapter._place(runs, "vanilla", "vanilla").startswith("the rate 0.1 that the method chose")
 
 
 def test_matched_rate_shows_both_gains(results: Make) -> None:

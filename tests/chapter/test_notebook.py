@@ -15,7 +15,7 @@ TEXT = "\n".join(source for kind, source, _ in CELLS if kind == "markdown")
 
 ORDER = (
     "The idea in one figure",
-    "Who did this before",
+    "Relatives, and what is known",
     "The claims",
     "The derivation, step by step",
     "Reading notes",
@@ -75,6 +75,6 @@ def test_the_reader_predicts_before_running() -> None:
 
 
 def test_first_screens_cite_the_closest_relatives() -> None:
-    before = TEXT[TEXT.index("## Who did this before") : TEXT.index("## The claims")]
+    before = TEXT[TEXT.index("## Relatives, and what is known") : TEXT.index("## The claims")]
     for key in ("wei2023logitclip", "wei2022logitnorm", "wang2017normface", "soudry2018implicit", "guo2017calibration"):
         assert key in before

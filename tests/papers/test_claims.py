@@ -86,3 +86,31 @@ def test_variance_of_a_product() -> None:
     affine = (factor**2).mean() * reciprocal.var() + reciprocal.mean() ** 2 * factor.var()
     assert float((reciprocal * factor).var()) == pytest.approx(float(affine), rel=2e-3)
     assert float((reciprocal * 1.0).var()) < 0.8 * float(affine), "a constant factor is a different law"
+
+
+def test_a_radial_push_turns_other_samples() -> None:
+    features = torch.tensor([[1.0, 2.0], [-2.0, 0.5]], dtype=torch.float64)
+    weight = torch.tensor([[2.0, 0.5], [-1.0, 1.0]], dtype=torch.float64)
+    before = features @ weight.T  # (2, 2)
+    push = torch.outer(before[0] / torch.linalg.vector_norm(before[0]), features[0])  # lengthens the first sample only
+    after = features @ (weight + push).T
+    cosine = torch.nn.functional.cosine_similarity(before, after)
+    assert cosine[0] == pytest.approx(1.0, abs=1e-12)
+    assert cosine[1] < 1 - 1e-3
+
+
+def test_stretching_short_logits() -> None:
+    def slopes(logits: list[float], label: int, length: float) -> tuple[float, float]:
+        z = torch.tensor(logits, dtype=torch.float64, requires_grad=True)
+        stretched = length * z / torch.linalg.vector_norm(z)
+        plain, scaled = (
+            torch.autograd.grad(cross_entropy(output, torch.tensor(label)), z)[0].norm() for output in (z, stretched)
+        )
+        return float(plain), float(scaled)
+
+    plain, scaled = slopes([0.2, 0.0], 0, length=10.0)
+    assert scaled < plain, "right, and not too short: stretching saturates"
+    plain, scaled = slopes([0.2, 0.0], 1, length=10.0)
+    assert scaled > plain, "wrong: stretching multiplies by δ/‖z‖"
+    plain, scaled = slopes([2e-5, 0.0], 0, length=10.0)
+    assert scaled > plain, "very short: the factor wins"
