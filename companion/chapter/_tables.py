@@ -219,7 +219,10 @@ def table_beside(
         printed = [f"{cell.mean:.2f} ± {cell.sd:g}" if cell else "–" for cell in (row.baseline, row.better)]
         relative = [f"paper {row.reduction:.2f} %", ""]
         if comparison is None:
-            rows += [[row.label, printed[0], "not run", relative[0], "", ""], ["· with it", printed[1], "not run", *[""] * 3]]
+            rows += [
+                [row.label, printed[0], "not run", relative[0], "", ""],
+                ["· with it", printed[1], "not run", *[""] * 3],
+            ]
             continue
         mine = [f"{mean:.2f} ± {sd:.2f}" for mean, sd in zip(comparison.means, comparison.sds, strict=True)]
         mine = [said + _lost(count) for said, count in zip(mine, comparison.diverged, strict=True)]

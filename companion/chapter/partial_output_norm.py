@@ -449,7 +449,9 @@ def say_in_one_line(results: Any) -> Prose:
     if absent := not_recorded(results, better, baseline):
         return absent
     effect = next(c.effect for c in papers.contrasts("p_on") if c.id == "pon-t1-mnist")
-    lead = f"In one line, on MNIST: the paper prints a gain of {effect:.2f} points for the method on top of weight decay;"
+    lead = (
+        f"In one line, on MNIST: the paper prints a gain of {effect:.2f} points for the method on top of weight decay;"
+    )
     if not (lost := diverged(results, baseline)):
         main = compare(results, better, baseline, effect=effect)
         found = interval_text(main.difference, main.low, main.high)
@@ -668,7 +670,9 @@ def check_temperature_form(answer: Any) -> Feedback:
 def check_wrong_yet_growing(logits: Any, label: Any) -> Feedback:
     """Exercise 6: any logits and a label with two larger ones, and with loss below entropy."""
     if logits is Ellipsis or label is Ellipsis or logits is None:
-        return feedback("open", "Put a list of logits and a label (0, 1, …) where the dots are, and run the cell again.")
+        return feedback(
+            "open", "Put a list of logits and a label (0, 1, …) where the dots are, and run the cell again."
+        )
     z = torch.as_tensor(logits, dtype=torch.float64)
     if z.ndim != 1 or label not in range(len(z)):
         return feedback("not yet", "Wanted are a list of logits and a label: the position of one of them, from 0.")
@@ -682,7 +686,8 @@ def check_wrong_yet_growing(logits: Any, label: Any) -> Feedback:
         hint = "Keep the leaders close, and let a class below the label pull the mean down."
         return feedback("not yet", f"Two are ahead, but the loss is {gap:.3f} above the entropy. {hint}")
     return feedback(
-        "right", f"{ahead} classes are ahead of the label, and its loss is {-gap:.3f} below the entropy: it still grows."
+        "right",
+        f"{ahead} classes are ahead of the label, and its loss is {-gap:.3f} below the entropy: it still grows.",
     )
 
 

@@ -140,7 +140,9 @@ class TestChapterOne:
         assert "right, or tied" in chapter.check_wrong_yet_growing([1.0, 0.9, -1.0], 0).text
         assert "One class is ahead" in chapter.check_wrong_yet_growing([1.0, 0.9, -1.0], 1).text
         assert "above the entropy" in chapter.check_wrong_yet_growing([5.0, 5.0, 0.9, -1.0], 2).text
-        assert "above the entropy" in chapter.check_wrong_yet_growing([1.0, 0.95, 0.9], 2).text, "the lowest never grows"
+        assert "above the entropy" in chapter.check_wrong_yet_growing([1.0, 0.95, 0.9], 2).text, (
+            "the lowest never grows"
+        )
         assert chapter.check_wrong_yet_growing(..., ...).state == "open"
         assert "position" in chapter.check_wrong_yet_growing([1.0, 2.0], 2).text
         assert "position" in chapter.check_wrong_yet_growing([[1.0, 2.0]], 0).text
