@@ -21,6 +21,7 @@ from companion.chapter._quiz import Question, quiz
 from companion.chapter._tables import compare, diverged, interval_text, render_table
 from companion.geometry import confidence_ceiling, entropy, expected_calibration_error, fit_temperature
 from companion.methods.partial_output_norm import partial_norm
+from companion.training.probes import logit_probes
 
 # --- figures from recorded runs ------------------------------------------------------------------------------------
 
@@ -328,6 +329,44 @@ def say_growing(results: Any) -> Prose:
     ]
     return say(
         f"Sample by sample, the share of training images whose vector still grows at the end: {', '.join(parts)}."
+    )
+
+
+def growing_counts(logits: Tensor, target: Tensor) -> tuple[int, int, int]:
+    """Return how many rows are right, how many of these grow, and how many of these do so in single precision.
+
+    The second counts g·z = Σᵢ pᵢ (zᵢ − z_y) < 0, a sum of terms of one sign for a right row, so nothing cancels; the third
+    the same from autograd's gradient in single precision, as the probes see it.
+
+    Args:
+        logits: (N, C).
+        target: (N,) class indices.
+
+    Example:
+        >>> growing_counts(torch.tensor([[2.0, 0.0], [60.0, 1.0]]), torch.tensor([0, 0]))
+        (2, 2, 1)
+    """
+    exact = logits.double()
+    own = exact.gather(1, target[:, None])
+    right = (exact >= own).sum(1) == 1
+    slope = (torch.softmax(exact, 1) * (exact - own)).sum(1)
+    count = int(right.sum())
+    seen = (
+        logit_probes(logits[right].float()[None], target[right][None], lambda z: z)["growing_share"] if count else 0.0
+    )
+    return count, int((slope[right] < 0).sum()), round(count * float(seen))
+
+
+def say_precision(results: Any, arm: str = "vanilla") -> Prose:
+    """Say on the recorded logits how many right answers grow by the formula, and how many single precision can tell."""
+    if absent := not_usable(results, arm):
+        return absent
+    epochs, logits, labels = results.logits(arm)
+    right, grow, single = growing_counts(torch.as_tensor(logits[-1]), torch.as_tensor(labels))
+    return say(
+        f"Of the {len(labels)} test images whose logits are kept (*{arm}*, first seed, epoch {epochs[-1]}), {right} are right. "
+        f"Of these {grow} grow by the formula $\\sum_i p_i (z_i - z_y) < 0$, which loses no digits; the gradient in single "
+        f"precision shows it for {single}."
     )
 
 

@@ -85,9 +85,9 @@ def read_mat(path: Path) -> dict[str, np.ndarray]:
     """Read the arrays ``X`` and ``y`` of a MATLAB file (SVHN's format).
 
     Raises:
-        ImportError: scipy, which reads MATLAB's format, is not installed (extra ``graph``).
+        ImportError: scipy, which reads MATLAB's format, is not installed (extra ``vision``).
     """
-    content = require("scipy.io", extra="graph").loadmat(path, variable_names=["X", "y"])
+    content = require("scipy.io", extra="vision").loadmat(path, variable_names=["X", "y"])
     return {"X": content["X"], "y": content["y"]}
 
 

@@ -121,6 +121,12 @@ def test_diverged_runs_are_named_and_never_called_a_gain(results: Make) -> None:
     assert isinstance(chapter.figure_length(lost), Prose)
 
 
+def test_growing_counts_do_not_lose_digits() -> None:
+    rows = torch.tensor([[2.0, 0.0], [60.0, 1.0], [0.0, 3.0], [1.0, 1.0]])  # right, right and sure, wrong, tied
+    assert chapter.growing_counts(rows, torch.zeros(4, dtype=torch.long)) == (2, 2, 1)
+    assert chapter.growing_counts(rows[2:], torch.zeros(2, dtype=torch.long)) == (0, 0, 0)
+
+
 def test_a_control_stands_in_for_a_diverged_baseline(results: Make) -> None:
     nan = {("weight decay", "train_loss"): [1, 1, 1, 1, float("nan")]}
     errors = {"P-ON": [1.4, 1.5, 1.6], "P-ON + weight decay": [1.1, 1.21, 1.29], "weight decay": [90.2, 90.2, 1.9]}
