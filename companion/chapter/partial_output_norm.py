@@ -365,7 +365,7 @@ def say_precision(results: Any, arm: str = "vanilla") -> Prose:
     right, grow, single = growing_counts(torch.as_tensor(logits[-1]), torch.as_tensor(labels))
     return say(
         f"Of the {len(labels)} test images whose logits are kept (*{arm}*, first seed, epoch {epochs[-1]}), {right} are right. "
-        f"Of these {grow} grow by the formula $\\sum_i p_i (z_i - z_y) < 0$, which loses no digits; the gradient in single "
+        f"Of these {grow} grow by the formula, Σ pᵢ (zᵢ − z_y) < 0, which loses no digits; the gradient in single "
         f"precision shows it for {single}."
     )
 
@@ -467,18 +467,26 @@ def table_matched_rate(recorded: Mapping[str, Any]) -> Panel:
 
 
 def say_matched_rate(recorded: Mapping[str, Any]) -> Prose:
-    """Say which gains go, and which stay, when the baseline gets the method's learning rate."""
+    """Say which clear gains and losses go, and which stay, when the baseline gets the method's learning rate."""
     both = {name: pair for name, pair in matched_gains(recorded).items() if not any(isinstance(g, str) for g in pair)}
     if not both:
         return say("*Not recorded yet:* the control runs.")
-    clear = {name: pair for name, pair in both.items() if pair[0].low > 0}
+    clear = {name: pair for name, pair in both.items() if pair[0].low > 0 or pair[0].high < 0}
     if not clear:
-        return say(f"In none of the {len(both)} settings with a control is there a clear gain to explain.")
+        return say(f"In none of the {len(both)} settings with a control is there a clear difference to explain.")
     sentences = []
     for name, (own, matched) in clear.items():
-        fate = "the gain stays" if matched.low > 0 else "the interval reaches zero: the rate can explain the gain"
+        word, side = ("gain", 1) if own.low > 0 else ("loss", -1)
+        near, far = sorted((side * matched.low, side * matched.high))  # towards the side on which the difference lay
+        if near > 0:
+            fate = f"the {word} stays" + (", though smaller" if abs(matched.mean) < abs(own.mean) else "")
+        elif far < 0:
+            fate = f"the {word} turns into its opposite"
+        else:
+            fate = f"the interval holds zero: the rate can explain the {word}"
         text = interval_text(matched.mean, matched.low, matched.high)
-        sentences.append(f"On *{name}* the gain of {own.mean:+.2f} points becomes {text} at the method's rate; {fate}.")
+        own_text = f"{own.mean:+.2f}".replace("-", "−")
+        sentences.append(f"On *{name}* the {word} of {own_text} points becomes {text} at the method's rate; {fate}.")
     return say(*sentences)
 
 

@@ -168,8 +168,16 @@ def test_matched_rate_shows_both_gains(results: Make) -> None:
 def test_a_gain_that_the_rate_explains_is_called_so(results: Make) -> None:
     runs = results({"vanilla": [3.0, 3.1, 3.2], "P-ON": [2.0, 2.1, 2.3], "vanilla at P-ON's rate": [2.0, 2.2, 2.2]})
     assert "the rate can explain the gain" in chapter.say_matched_rate({"pon-mnist": runs}).markdown
+    turned = results({"vanilla": [3.0, 3.1, 3.2], "P-ON": [2.0, 2.1, 2.3], "vanilla at P-ON's rate": [1.0, 1.1, 1.2]})
+    assert "the gain turns into its opposite" in chapter.say_matched_rate({"pon-mnist": turned}).markdown
+    stays = {"vanilla": [1.0, 1.1, 1.2], "P-ON": [2.0, 2.1, 2.3], "vanilla at P-ON's rate": [0.5, 0.6, 0.7]}
+    said = chapter.say_matched_rate({"pon-mnist": results(stays)}).markdown
+    assert "the loss of −1.03 points becomes −1.53 [" in said
+    assert said.endswith("the loss stays.")
+    gone = results({**stays, "vanilla at P-ON's rate": [2.1, 2.1, 2.2]})
+    assert "the rate can explain the loss" in chapter.say_matched_rate({"pon-mnist": gone}).markdown
     none = results({"vanilla": [2.0, 2.1, 2.2], "P-ON": [2.1, 2.0, 2.3], "vanilla at P-ON's rate": [2.0, 2.2, 2.2]})
-    assert "clear gain to explain" in chapter.say_matched_rate({"pon-mnist": none}).markdown
+    assert "clear difference to explain" in chapter.say_matched_rate({"pon-mnist": none}).markdown
 
 
 def test_floor_figure_states_the_thresholds() -> None:
