@@ -217,28 +217,28 @@ def table_beside(
     rows = []
     for row, comparison in zip(table.rows, ours, strict=True):
         printed = [f"{cell.mean:.2f} ± {cell.sd:g}" if cell else "–" for cell in (row.baseline, row.better)]
-        relative = [f"paper {row.reduction:.2f} %", ""]
         if comparison is None:
-            rows += [
-                [row.label, printed[0], "not run", relative[0], "", ""],
-                ["· with it", printed[1], "not run", *[""] * 3],
-            ]
+            rows.append([row.label, printed[0], "not run", "", "", ""])
+            rows.append(["· with it", printed[1], "not run", f"{row.reduction:.2f} / – %", "", ""])
             continue
-        mine = [f"{mean:.2f} ± {sd:.2f}" for mean, sd in zip(comparison.means, comparison.sds, strict=True)]
-        mine = [said + _lost(count) for said, count in zip(mine, comparison.diverged, strict=True)]
-        difference = ""
+        mine = [
+            _lost(lost, comparison.n) if lost else f"{mean:.2f} ± {sd:.2f}"
+            for mean, sd, lost in zip(comparison.means, comparison.sds, comparison.diverged, strict=True)
+        ]
+        own, difference = "–", ""
         if comparison.judged:
-            relative[1] = f"ours {comparison.relative:.2f} %"
+            own = f"{comparison.relative:.2f}".replace("-", "−")
             difference = interval_text(comparison.difference, comparison.low, comparison.high)
-        rows.append([row.label, printed[0], mine[0], relative[0], "", ""])
-        name = f"· with it, n = {comparison.n}"
-        rows.append([name, printed[1], mine[1], relative[1], difference, comparison.verdict])
-    note = "Differences in points; positive means a lower error with the method. Each interval is for one comparison."
-    return render_table(head, rows, caption=f"{table.id}: {table.metric}. {note}")
+        rows.append([row.label, printed[0], mine[0], "", "", ""])
+        name, relative = f"· with it, n = {comparison.n}", f"{row.reduction:.2f} / {own} %"
+        rows.append([name, printed[1], mine[1], relative, difference, comparison.verdict])
+    note = "Relative gain: the paper's / ours. Differences in points; positive means a lower error with the method."
+    return render_table(head, rows, caption=f"{table.id}: {table.metric}. {note} Each interval is for one comparison.")
 
 
-def _lost(count: int) -> str:
-    return f" ({count} diverged)" if count else ""
+def _lost(count: int, of: int) -> str:
+    """Stand in for a mean error where runs diverged: a mean of ruined runs means nothing."""
+    return f"{count} of {of} diverged"
 
 
 def interval_text(mean: float, low: float, high: float) -> str:
@@ -284,7 +284,8 @@ def error_table(results: Any, arms: Sequence[str] | None = None, metric: str = "
             continue
         mean, sd, n = results.summary(arm, metric)
         said = f"{mean:.2f} ± {sd:.2f}" if n > 1 else f"{mean:.2f}"
-        said += _lost(diverged(results, arm))
+        if lost := diverged(results, arm):
+            said = _lost(lost, n)
         rows.append([arm, said, str(n), knobs_text(results.knobs(arm))])
     head = ["arm", "test error, %", "seeds", "chosen: learning rate, knobs"]
     caption = "Last epoch, mean ± standard deviation over seeds; learning rate and knobs as the search chose them."
@@ -435,6 +436,7 @@ def render_table(
         vertical-align:top;white-space:nowrap;background:none}}
         .luc-table thead th{{font-weight:600}} .luc-table tbody th{{font-weight:400}}
         .luc-table .luc-figures{{text-align:right}}
+        .luc-table tr>:last-child:not(.luc-figures){{white-space:normal;min-width:7.5em}}
         .luc-table tr>:first-child{{position:sticky;left:0;background:var(--luc-page, inherit);padding-left:0}}
         .luc-table.luc-prose th,.luc-table.luc-prose td{{white-space:normal;min-width:6em}}
         .luc-table.luc-prose td{{min-width:9em;max-width:26em}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 
 import pytest
 import torch
@@ -72,6 +73,14 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_others_may_read_what_is_written(tmp_path):
+    plain_file, path = tmp_path / "plain", tmp_path / "run.json"
+    plain_file.write_bytes(b"")
+    write_atomic(path, b"new")
+    assert path.stat().st_mode == plain_file.stat().st_mode, "packed files are installed with the package"
 
 
 def test_store_knows_recorded_runs_but_prefers_its_own(tmp_path):
