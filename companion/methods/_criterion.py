@@ -74,7 +74,7 @@ class Rows:
     Attributes:
         logits: ``input`` in the dtype to compute in, the half types' being float32.
         axis: the class axis.
-        num_classes: C.
+        num_classes: the number of classes, C.
         row_weight: Σ_c w_c t_c of each row (N, …).
 
     Raises:

@@ -84,7 +84,7 @@ class ScalableBatchNorm(nn.Module):
     """`scalable_batch_norm` with running statistics: batch statistics in ``train()``, running ones in ``eval()``.
 
     Args:
-        num_classes: C.
+        num_classes: the number of classes, C.
         scale: m > 0. The paper: 0.8 to 1 for 100 classes and more; for ten, 1 caps the confidence at 0.757.
         eps: ε ≥ 0.
         momentum: in [0, 1].

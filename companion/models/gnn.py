@@ -295,7 +295,7 @@ class GCN(_StackedNetwork):
 
     Args:
         num_features: F.
-        num_classes: C.
+        num_classes: the number of classes, C.
         hidden: width of the hidden layer.
         dropout: rate.
         generators: one source of initial values a run; a single ``None`` is one run from torch's global source.
@@ -342,7 +342,7 @@ class GAT(_StackedNetwork):
 
     Args:
         num_features: F.
-        num_classes: C.
+        num_classes: the number of classes, C.
         heads, hidden: heads of the first layer and the width of each.
         dropout: rate.
         slope: of the leaky rectifier.

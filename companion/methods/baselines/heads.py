@@ -39,7 +39,7 @@ class AMSoftmaxHead(nn.Module):
 
     Args:
         in_features: D.
-        num_classes: C.
+        num_classes: the number of classes, C.
         scale: s > 0; the paper uses 30.
         margin: m, in cosine units; the paper uses 0.35.
 
@@ -86,7 +86,7 @@ class PEDCCHead(nn.Module):
 
     Args:
         in_features: D.
-        num_classes: C.
+        num_classes: the number of classes, C.
         scale: s > 0.
         margin: m, in cosine units.
         seed: of the centroids' orientation.
