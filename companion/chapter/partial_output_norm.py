@@ -365,7 +365,7 @@ def say_precision(results: Any, arm: str = "vanilla") -> Prose:
     right, grow, single = growing_counts(torch.as_tensor(logits[-1]), torch.as_tensor(labels))
     return say(
         f"Of the {len(labels)} test images whose logits are kept (*{arm}*, first seed, epoch {epochs[-1]}), {right} are right. "
-        f"Of these {grow} grow by the formula, Σ pᵢ (zᵢ − z_y) < 0, which loses no digits; the gradient in single "
+        f"Of these {grow} grow by the formula, Σ pᵢ (zᵢ − z_y) < 0, in which nothing cancels; the gradient in single "
         f"precision shows it for {single}."
     )
 
@@ -780,7 +780,7 @@ def chapter_quiz() -> Panel:
                     ),
                     (
                         "raises the mean loss.",
-                        "The slope is +0.25: the network is over-confident and should be quieter.",
+                        "The slope is +0.25: by this measure the network is over-confident, a smaller factor would help.",
                     ),
                     ("changes nothing.", "It changes no decision, but it does change the loss."),
                 ),

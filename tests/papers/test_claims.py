@@ -100,17 +100,24 @@ def test_a_radial_push_turns_other_samples() -> None:
 
 
 def test_stretching_short_logits() -> None:
-    def slopes(logits: list[float], label: int, length: float) -> tuple[float, float]:
+    def slopes(logits: list[float], label: int, length: float) -> tuple[float, float, float]:
         z = torch.tensor(logits, dtype=torch.float64, requires_grad=True)
         stretched = length * z / torch.linalg.vector_norm(z)
-        plain, scaled = (
+        (seen,) = torch.autograd.grad(cross_entropy(stretched, torch.tensor(label)), stretched, retain_graph=True)
+        plain, raw = (
             torch.autograd.grad(cross_entropy(output, torch.tensor(label)), z)[0].norm() for output in (z, stretched)
         )
-        return float(plain), float(scaled)
+        return float(plain), float(raw), float(seen.norm())
 
-    plain, scaled = slopes([0.2, 0.0], 0, length=10.0)
-    assert scaled < plain, "right, and not too short: stretching saturates"
-    plain, scaled = slopes([0.2, 0.0], 1, length=10.0)
-    assert scaled > plain, "wrong: stretching multiplies by δ/‖z‖"
-    plain, scaled = slopes([2e-5, 0.0], 0, length=10.0)
-    assert scaled > plain, "very short: the factor wins"
+    plain, _, seen = slopes([0.2, 0.0], 0, length=50.0)
+    assert seen < 1e-6 * plain, "right: saturated at the stretched logits"
+    grows = [([1.0, 0.8], 0, 2.0), ([0.2, 0.0], 1, 10.0)]  # right, wrong
+    shrinks = [([0.2, 0.0], 0, 10.0), ([-0.3, 0.5], 0, 1.0)]
+    for logits, label, length in grows:
+        plain, raw, _ = slopes(logits, label, length)
+        assert raw > 1.1 * plain
+    for logits, label, length in shrinks:
+        plain, raw, _ = slopes(logits, label, length)
+        assert raw < 0.9 * plain
+    for label in (0, 1):
+        assert slopes([0.1, -0.1], label, 2.0)[1] < 1e-12, "on the class axis nothing is left"
