@@ -32,7 +32,7 @@ lab: environment  ## open the notebooks in JupyterLab
 format: environment  ## bring code and notebooks into shape: ruff, nbstripout
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
-	@$(RUN) -m nbstripout notebooks/*.ipynb
+	@$(RUN) -m nbstripout --keep-id notebooks/*.ipynb
 
 newest: environment  ## resolve the newest releases that the ranges allow and install them (CI does it once a week)
 	@rm requirements.lock

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -36,6 +38,20 @@ def test_stored_outputs_are_noticed():
     assert stored({"cells": [nbformat.v4.new_markdown_cell("text"), cell]}) == [1]
     cell.update(outputs=[], execution_count=3)
     assert stored({"cells": [cell]}) == [0]
+
+
+@pytest.mark.parametrize("file", ["Makefile", ".pre-commit-config.yaml"])
+def test_stripping_leaves_the_stored_notebooks_as_they_are(root, tmp_path, file):
+    """Without `--keep-id` every named cell would become a number: a hundred changed lines that nobody made."""
+    found = re.search(r"-m nbstripout((?: --\S+)*)", (root / file).read_text(encoding="utf-8"))
+    assert found, f"{file} strips no notebooks"
+    copies = [Path(shutil.copy(path, tmp_path)) for path in NOTEBOOKS]
+    subprocess.run([sys.executable, "-m", "nbstripout", *found[1].split(), *copies], check=True)
+    changed = [
+        copy.name for copy, path in zip(copies, NOTEBOOKS, strict=True) if copy.read_bytes() != path.read_bytes()
+    ]
+    assert copies
+    assert not changed, "make format changes what is stored: run it and commit the result, or mend its options"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
