@@ -31,10 +31,10 @@ __all__ = [
     "module_source",
     "output_ball_controls",
     "static_html",
+    "token",
     "tokens_css",
 ]
 
-_LIVE = ("OutputBall", "chosen_threshold", "output_ball_controls")
 _PLACE = re.compile(r"""<div data-widget="(\w+)"(?: data-model='([^']*)')?></div>""")
 _NOT_FIGURES = ("kit.js", "loader.js")
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "\./kit\.js";$', re.MULTILINE)
@@ -45,7 +45,7 @@ _MODULE_SYNTAX = re.compile(r"^\s*(?:import|export)\b|\bimport\s*[(.]", re.MULTI
 
 def __getattr__(name: str) -> Any:
     """Import the notebook classes when they are first asked for: they need the extra ``widgets``."""
-    if name in _LIVE:
+    if name in __all__:  # and not here, else nobody had asked this function
         return getattr(importlib.import_module("._live", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -61,6 +61,25 @@ def _read(file: str) -> str:
 def tokens_css() -> str:
     """Return the colours and type of the book as CSS, as every page and live figure uses them."""
     return resources.files("companion").joinpath("tokens.css").read_text(encoding="utf-8")
+
+
+def token(name: str) -> str:
+    """Return a colour of the book as CSS, with the light theme's value for pages that have no tokens.
+
+    Args:
+        name: a colour of ``tokens.css`` without the prefix, ``"pon"`` or ``"muted"``.
+
+    Raises:
+        ValueError: there is no such colour.
+
+    Example:
+        >>> token("pon")
+        'var(--luc-pon, #4661ba)'
+    """
+    light = dict(re.findall(r"--luc-([\w-]+):\s*(#[0-9a-fA-F]{6})\s*;", tokens_css().partition("}")[0]))
+    if name not in light:
+        raise ValueError(f"there is no colour {name!r} in tokens.css; there are: {', '.join(light)}")
+    return f"var(--luc-{name}, {light[name]})"
 
 
 def figures() -> tuple[str, ...]:

@@ -18,14 +18,38 @@ ipywidgets = require("ipywidgets", extra="widgets")
 traitlets = require("traitlets", extra="widgets")
 
 
+def _checked(figure: LiveFigure, proposal: Any) -> Any:
+    """Return a proposed value as the figure's ``checked`` does, so that page and notebook allow the same values."""
+    side, name = python_side(figure.name), proposal["trait"].name
+    try:
+        return side.checked({**side.DEFAULTS, name: proposal["value"]})[name]
+    except (TypeError, ValueError) as error:
+        raise traitlets.TraitError(str(error)) from None
+
+
 class LiveFigure(anywidget.AnyWidget):
     """A live figure with two faces: its view where a front end runs widgets, its place in the page everywhere else.
 
-    A figure sets ``name``, ``_esm = module_source(name)``, ``_css = tokens_css()`` and one synchronised trait for each
-    of its ``DEFAULTS``.
+    A figure sets ``name`` and one synchronised trait for each of its ``DEFAULTS``; its script, its style and the check
+    of every value by its ``checked`` follow from the name.
+
+    Example:
+        >>> class Small(LiveFigure):
+        ...     name = "output_ball"
+        ...     threshold = traitlets.Float(2.0).tag(sync=True)
+        >>> Small(threshold=-1)
+        Traceback (most recent call last):
+        traitlets.traitlets.TraitError: threshold must be > 0 and finite, got -1.0
     """
 
     name = ""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Give a named figure its script, its style and its check; traitlets' own subclasses of it have them already."""
+        if "name" in cls.__dict__:
+            cls._esm, cls._css = module_source(cls.name), tokens_css()
+            cls._checked = traitlets.validate(*python_side(cls.name).DEFAULTS)(_checked)
+        super().__init_subclass__(**options)
 
     def values(self) -> dict[str, Any]:
         """Return the figure's values as they are now, by name."""
@@ -62,21 +86,11 @@ class OutputBall(LiveFigure):
     """
 
     name = "output_ball"
-    _esm = module_source("output_ball")
-    _css = tokens_css()
     z = traitlets.List(traitlets.Float(), output_ball.DEFAULTS["z"], minlen=2, maxlen=2).tag(sync=True)
     label = traitlets.Int(output_ball.DEFAULTS["label"]).tag(sync=True)
     threshold = traitlets.Float(output_ball.DEFAULTS["threshold"]).tag(sync=True)
     clip = traitlets.Bool(output_ball.DEFAULTS["clip"]).tag(sync=True)
     compact = traitlets.Bool(output_ball.DEFAULTS["compact"]).tag(sync=True)
-
-    @traitlets.validate("z", "label", "threshold")
-    def _in_range(self, proposal: Any) -> Any:
-        name = proposal["trait"].name
-        try:
-            return output_ball.checked({**output_ball.DEFAULTS, name: proposal["value"]})[name]
-        except ValueError as error:
-            raise traitlets.TraitError(str(error)) from None
 
 
 class _Controls(ipywidgets.VBox):

@@ -3,7 +3,8 @@
  *
  * Small builders for HTML and SVG, a handle that pointer, touch, keyboard and screen reader can move, bars, slider rows,
  * buttons, one spoken line, and the style they share. Python joins this file in front of a figure (companion/widgets/__init__.py).
- * Colours come from the book's tokens alone; the value after each comma is the light theme's, for pages without tokens.
+ * Colours come from the book's tokens alone; the value after each comma is the light theme's, for pages without tokens. The method's
+ * colour is the figure's choice: `frame(el, { method: "pon", … })`.
  */
 
 /** Set attributes on a node; null and false remove one, true sets it empty. */
@@ -48,8 +49,13 @@ export function freshId(stem) {
   return `lf-${stem}-${Math.random().toString(36).slice(2, 10)}`;
 }
 
-/** The empty frame of a figure: the style is put into the page (or shadow root) once. */
-export function frame(el, { name, label, compact = false }) {
+/**
+ * The empty frame of a figure: the style is put into the page (or shadow root) once.
+ *
+ * `method` is the token of the method's colour, "pon" or "nl" (companion/tokens.css): in the figure's own drawing, in sliders, switches
+ * and arrows it is `var(--lf-method)`. A figure that belongs to no method leaves it out and is drawn in ink.
+ */
+export function frame(el, { name, label, method = "ink", compact = false }) {
   const home = el.getRootNode();
   const place = home instanceof Document || !(home instanceof DocumentFragment) ? document.head : home;
   if (!place.querySelector("style[data-lf]")) {
@@ -58,6 +64,7 @@ export function frame(el, { name, label, compact = false }) {
     place.append(style);
   }
   const root = html("div", { class: `lf lf-${name}${compact ? " lf-compact" : ""}`, role: "group", "aria-label": label });
+  root.style.setProperty("--lf-method", `var(--luc-${method}, var(--lf-ink))`);
   el.replaceChildren(root);
   return root;
 }
@@ -248,7 +255,7 @@ export function arrowPath([x0, y0], [x1, y1], head = 0.3) {
 
 const STYLE = `
 .lf { --lf-page: var(--luc-page, #fcfbf8); --lf-card: var(--luc-card, #f4f2ec); --lf-ink: var(--luc-ink, #22262c);
-  --lf-muted: var(--luc-muted, #5b6068); --lf-rule: var(--luc-rule, #d9d6cf); --lf-method: var(--luc-pon, #4661ba);
+  --lf-muted: var(--luc-muted, #5b6068); --lf-rule: var(--luc-rule, #d9d6cf);
   container-type: inline-size; box-sizing: border-box; max-width: 1080px; margin: 0; padding: 18px; border-radius: 12px;
   background: var(--lf-card); color: var(--lf-ink); text-align: left;
   font: 400 16px/1.45 var(--luc-sans, "Source Sans Pro", "Source Sans 3", system-ui, sans-serif); font-variant-numeric: tabular-nums; }

@@ -214,7 +214,7 @@ function render({ model, el }) {
   };
   const start = read();
   const { compact } = start;
-  const root = frame(el, { name: "output-ball", compact, label: "Live figure: loss, entropy and the length of a logit vector" });
+  const root = frame(el, { name: "output-ball", method: "pon", compact, label: "Live figure: loss, entropy and the length of a logit vector" });
 
   const { image, parts } = picture();
   const tags = {

@@ -6,13 +6,14 @@ import html
 import math
 from typing import Any
 
+from companion.widgets import token
+
 DEFAULTS: dict[str, Any] = {"z": [2.5, 1.2], "label": 0, "threshold": 2.0, "clip": False, "compact": False}
 """The state that surprises: the sample of the paper's first figure is classified rightly, and still wants to grow."""
 
 LIMIT = 5.0
 """Half the side of the square in which the logit vector may lie."""
 
-_COLOURS = {"ink": "#22262c", "muted": "#5b6068", "pon": "#4661ba"}  # the light theme's, for pages without tokens
 _VIEW = 5.8
 _ARROWS = 7.0  # how much longer than the gradient the arrows are drawn
 
@@ -105,7 +106,7 @@ def fallback(values: dict[str, Any]) -> str:
         _path(f"M{-size} {size} L{size} {-size}", _stroke("muted", ".04", "stroke-dasharray: .18 .15")),
         _path(_line([0, 0], [x, y]), _stroke("ink", ".07")),
         *_arrows(values),
-        f'<circle cx="{x:g}" cy="{-y:g}" r=".2" style="fill: var(--luc-ink, {_COLOURS["ink"]})"/>',
+        f'<circle cx="{x:g}" cy="{-y:g}" r=".2" style="fill: {token("ink")}"/>',
     ]
     if not values["compact"]:
         dots = _stroke("pon", ".05", "stroke-dasharray: .05 .13")
@@ -119,16 +120,14 @@ def fallback(values: dict[str, Any]) -> str:
 
 def _regions(label: int) -> list[str]:
     """Return the two sides of the diagonal with their names: under it the first class leads."""
-    size, style = _VIEW, f"fill: var(--luc-muted, {_COLOURS['muted']}); font: 600 .42px var(--luc-sans, sans-serif)"
+    size, style = _VIEW, f"fill: {token('muted')}; font: 600 .42px var(--luc-sans, sans-serif)"
     parts = []
     for side, corner, place in [
         (0, f"H{size} V{-size}", f'x="{size - 0.2:g}" y="{size - 0.3:g}" text-anchor="end"'),
         (1, f"V{-size} H{size}", f'x="{0.2 - size:g}" y="{0.6 - size:g}" text-anchor="start"'),
     ]:
-        token, sign = ("pon", "&lt;") if side == label else ("muted", "&gt;")
-        parts.append(
-            _path(f"M{-size} {size} {corner} Z", f"fill: var(--luc-{token}, {_COLOURS[token]}); fill-opacity: .1")
-        )
+        name, sign = ("pon", "&lt;") if side == label else ("muted", "&gt;")
+        parts.append(_path(f"M{-size} {size} {corner} Z", f"fill: {token(name)}; fill-opacity: .1"))
         parts.append(f'<text {place} style="{style}">loss {sign} entropy</text>')
     return parts
 
@@ -143,13 +142,13 @@ def _arrows(values: dict[str, Any]) -> list[str]:
     end, bend = ([v + scale * part[k] for k, v in enumerate(z)] for part in (now["step"], now["along"]))
     arrows = [(bend, end, "muted", ".05"), (z, end, "ink", ".05"), (z, bend, "pon", ".09")]
     return [
-        _path(_line(tail, tip), _stroke(token, width)) + _head(tail, tip, token)
-        for tail, tip, token, width in (arrows[-1:] if values["compact"] else arrows)
+        _path(_line(tail, tip), _stroke(colour, width)) + _head(tail, tip, colour)
+        for tail, tip, colour, width in (arrows[-1:] if values["compact"] else arrows)
     ]
 
 
-def _stroke(token: str, width: str, more: str = "") -> str:
-    return f"stroke: var(--luc-{token}, {_COLOURS[token]}); stroke-width: {width}; fill: none; {more}".rstrip("; ")
+def _stroke(colour: str, width: str, more: str = "") -> str:
+    return f"stroke: {token(colour)}; stroke-width: {width}; fill: none; {more}".rstrip("; ")
 
 
 def _path(d: str, style: str) -> str:
@@ -160,7 +159,7 @@ def _line(start: list[float], end: list[float]) -> str:
     return f"M{start[0]:.3f} {-start[1]:.3f} L{end[0]:.3f} {-end[1]:.3f}"
 
 
-def _head(tail: list[float], tip: list[float], token: str) -> str:
+def _head(tail: list[float], tip: list[float], colour: str) -> str:
     """Return an arrow's head, smaller on a short arrow."""
     length = math.dist(tail, tip)
     if length < 0.02:
@@ -170,4 +169,4 @@ def _head(tail: list[float], tip: list[float], token: str) -> str:
     x, y, half = tip[0] - size * ux, tip[1] - size * uy, 0.42 * size
     corners = [tip, [x - half * uy, y + half * ux], [x + half * uy, y - half * ux]]
     d = " L".join(f"{a:.3f} {-b:.3f}" for a, b in corners)
-    return _path(f"M{d} Z", f"fill: var(--luc-{token}, {_COLOURS[token]})")
+    return _path(f"M{d} Z", f"fill: {token(colour)}")
