@@ -1,1 +1,1 @@
-"""The derivations of the chapters as sympy objects, one module a paper; they need the extra ``math``."""
+"""The derivations of the chapters as sympy objects, one module a paper, the shared ones in `common`; they need ``math``."""

@@ -2,102 +2,43 @@
 
 Every displayed step of the chapter is an object returned by a function of this module, and the tests turn the
 same objects into numbers and compare them with autograd in float64: the derivation that is read is the one that
-is tested. Logits are a tuple of real symbols ``z`` = (z_1, ..., z_n), the class index ``y`` counts from 0 as in
-PyTorch, ``delta`` is the threshold. Functions named ``..._as_printed`` hold what the paper's copy prints.
+is tested. Logits ``z`` and class index ``y`` are those of `companion.symbolic.common`, ``delta`` is the threshold.
+Functions named ``..._as_printed`` hold what the paper's copy prints.
 
 Taught in: chapter 01. Source: "Partial Output Norm" (anonymous, under review), equations as numbered there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from companion._extras import require
+from companion.symbolic.common import (  # noqa: F401 - the chapter finds the shared objects under this module's name, too
+    Expression,
+    as_function,
+    centred,
+    cross_entropy,
+    difference,
+    dot,
+    entropy,
+    gradient,
+    length,
+    logits,
+    predictive_mean,
+    predictive_variance,
+    softmax,
+    softmax_gradient,
+    squared_distance,
+    vanishes,
+)
 
 sp = require("sympy", extra="math")
 
 DELTA = sp.Symbol("delta", positive=True)
 """The threshold δ of the partial norm."""
 
-Expression = Any
-"""A sympy expression (sympy is imported only with this module, hence no narrower type)."""
-
-
-# --- the objects -------------------------------------------------------------------------------------------------
-
-
-def logits(num_classes: int = 3) -> tuple[Expression, ...]:
-    """Return the logit symbols (z_1, ..., z_n), all real.
-
-    Example:
-        >>> logits(2)
-        (z_1, z_2)
-    """
-    if num_classes < 2:
-        raise ValueError(f"num_classes must be >= 2, got {num_classes}")
-    return sp.symbols(f"z_1:{num_classes + 1}", real=True)
-
-
-def softmax(z: Sequence[Expression]) -> tuple[Expression, ...]:
-    """Return p_i = e^{z_i} / Σ_j e^{z_j} (the paper's Eq. 1)."""
-    total = sum(sp.exp(entry) for entry in z)
-    return tuple(sp.exp(entry) / total for entry in z)
-
-
-def cross_entropy(z: Sequence[Expression], y: int) -> Expression:
-    """Return L = log Σ_j e^{z_j} − z_y (the paper's Eq. 2 for class index y)."""
-    return sp.log(sum(sp.exp(entry) for entry in z)) - z[y]
-
-
-def entropy(z: Sequence[Expression]) -> Expression:
-    """Return H = −Σ_i p_i log p_i, written with log p_i = z_i − log Σ_j e^{z_j}."""
-    log_total = sp.log(sum(sp.exp(entry) for entry in z))
-    return -sum(p * (entry - log_total) for p, entry in zip(softmax(z), z, strict=True))
-
-
-def length(z: Sequence[Expression]) -> Expression:
-    """Return the output length ‖z‖ = √(Σ_i z_i²); a common positive factor comes out: ‖s·z‖ = s‖z‖."""
-    return sp.sqrt(sp.factor(sum(entry**2 for entry in z)))
-
-
-def centred(z: Sequence[Expression]) -> tuple[Expression, ...]:
-    """Return z − mean(z): the logits with softmax's free choice of origin removed."""
-    mean = sum(z) / len(z)
-    return tuple(entry - mean for entry in z)
-
-
-def predictive_mean(z: Sequence[Expression]) -> Expression:
-    """Return E_p[z] = Σ_i p_i z_i, the logit that the prediction expects."""
-    return sum(p * entry for p, entry in zip(softmax(z), z, strict=True))
-
-
-def predictive_variance(z: Sequence[Expression]) -> Expression:
-    """Return Var_p(z) = Σ_i p_i z_i² − (Σ_i p_i z_i)², the spread of the logits under the prediction."""
-    return sum(p * entry**2 for p, entry in zip(softmax(z), z, strict=True)) - predictive_mean(z) ** 2
-
-
-def gradient(expression: Expression, z: Sequence[Expression]) -> tuple[Expression, ...]:
-    """Return (∂/∂z_1, ..., ∂/∂z_n) of an expression, by differentiation."""
-    return tuple(sp.diff(expression, entry) for entry in z)
-
-
-def dot(left: Sequence[Expression], right: Sequence[Expression]) -> Expression:
-    """Return Σ_i left_i · right_i."""
-    return sum(a * b for a, b in zip(left, right, strict=True))
-
-
-def difference(left: Sequence[Expression], right: Sequence[Expression]) -> tuple[Expression, ...]:
-    """Return left − right, entry by entry: 0 in every entry says that two derivations agree."""
-    return tuple(a - b for a, b in zip(left, right, strict=True))
-
 
 # --- the blow-up: Definition 2.1, Eq. 4, Lemma 2.2 ----------------------------------------------------------------
-
-
-def softmax_gradient(z: Sequence[Expression], y: int) -> tuple[Expression, ...]:
-    """Return p − e_y, the closed form of ∇L: the prediction minus the label."""
-    return tuple(p - (1 if index == y else 0) for index, p in enumerate(softmax(z)))
 
 
 def radial_derivative(z: Sequence[Expression], y: int) -> Expression:
@@ -155,11 +96,6 @@ def partial_norm(z: Sequence[Expression], delta: Expression = DELTA) -> tuple[Ex
 def partial_norm_outside(z: Sequence[Expression], delta: Expression = DELTA) -> tuple[Expression, ...]:
     """Return the second branch of Eq. 5, δ·z/‖z‖: the logits put back on the sphere of radius δ."""
     return tuple(delta * entry / length(z) for entry in z)
-
-
-def squared_distance(point: Sequence[Expression], other: Sequence[Expression]) -> Expression:
-    """Return ‖point − other‖², used to show that Γ is the nearest point of the ball."""
-    return sum((a - b) ** 2 for a, b in zip(point, other, strict=True))
 
 
 def jacobian_outside(z: Sequence[Expression], delta: Expression = DELTA) -> Expression:
@@ -301,42 +237,6 @@ def stability_gradient_closed_form(ell: Sequence[Expression]) -> tuple[Expressio
 
 
 # --- from expressions to numbers and to proofs --------------------------------------------------------------------
-
-
-def vanishes(expression: Expression) -> bool:
-    """Return whether sympy can show that an expression (or each entry of a sequence or matrix) is 0.
-
-    The exponentials are replaced by independent positive symbols first: what is then 0 as an algebraic identity is
-    0 for all logits.
-
-    Example:
-        >>> z = logits(2)
-        >>> vanishes(radial_derivative(z, 0) - loss_minus_entropy(z, 0))
-        True
-    """
-    if isinstance(expression, (tuple, list, sp.MatrixBase)):
-        return all(vanishes(entry) for entry in expression)
-    expression = sp.expand_power_exp(sp.sympify(expression)).replace(sp.exp, _stand_in)
-    return sp.simplify(expression) == 0
-
-
-def _stand_in(exponent: Expression) -> Expression:
-    """Return E^k with a positive symbol E for e^{k·a}: equal exponentials stay equal, powers stay powers."""
-    factor, rest = exponent.as_coeff_Mul()
-    return sp.Symbol(f"E_{{{sp.srepr(rest)}}}", positive=True) ** factor
-
-
-def as_function(arguments: Sequence[Expression], expression: Expression) -> Callable[..., Any]:
-    """Return a Python function of numbers from an expression, a tuple of them or a matrix (as rows), in float64.
-
-    Example:
-        >>> z = logits(2)
-        >>> round(as_function(z, cross_entropy(z, 0))(2.5, 1.2), 4)
-        0.241
-    """
-    if isinstance(expression, sp.MatrixBase):
-        expression = expression.tolist()
-    return sp.lambdify(list(arguments), expression, modules="math")
 
 
 def compact(expression: Expression, z: Sequence[Expression], delta: Expression = DELTA) -> Expression:
