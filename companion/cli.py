@@ -26,7 +26,9 @@ def _run(arguments: argparse.Namespace) -> None:
 def _pack(arguments: argparse.Namespace) -> None:
     from companion import experiments, results
 
-    path = experiments.pack(arguments.name, arguments.profile, folder=arguments.folder, target=arguments.target)
+    path = experiments.pack(
+        arguments.name, arguments.profile, folder=arguments.folder, target=arguments.target, force=arguments.force
+    )
     packed = results.load(arguments.name, folder=path.parent)
     print(f"{path} ({path.stat().st_size / 1e6:.2f} MB)")
     if not packed.complete:
@@ -78,6 +80,9 @@ def parser() -> argparse.ArgumentParser:
     pack.add_argument("--profile", choices=("smoke", "laptop", "gpu"), default="laptop")
     pack.add_argument("--folder", help="of raw results; default COMPANION_RUNS, then runs")
     pack.add_argument("--target", help="folder to write to; default the package's own results")
+    pack.add_argument(
+        "--force", action="store_true", help="replace a file of another profile, or lose runs that it holds"
+    )
     pack.set_defaults(action=_pack)
 
     results = commands.add_parser(
@@ -103,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser().parse_args(arguments)
     try:
         chosen.action(chosen)
-    except (ValueError, KeyError, ImportError, FileNotFoundError) as error:
+    except (ValueError, ImportError, FileNotFoundError) as error:
         print(f"companion: {error.args[0] if error.args else error}", file=sys.stderr)
         return 2
     return 0

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from companion import results
-from companion.experiments.partial_output_norm import arm_knobs
-from companion.experiments.runners import Recipe, runner_for
+from companion.experiments.recipes import Recipe
+from companion.experiments.runners import runner_for
 from companion.experiments.running import Plan, make_plan, recipes, runs_folder, search_score
 from companion.results.recorded import FORMAT
 from companion.training.records import RunStore, plain, write_atomic
@@ -24,8 +24,15 @@ def recorded_runs(name: str, folder: str | Path | None = None) -> dict[str, dict
 
     What was packed away (logits but those of the first seed, the metrics of search runs but the last) is not in them.
     """
-    path = Path(folder or Path(results.__file__).parent) / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else {}
+    return _packed(_file(name, folder))["runs"]
+
+
+def _file(name: str, folder: str | Path | None) -> Path:
+    return Path(folder or Path(results.__file__).parent) / f"{name}.json"
+
+
+def _packed(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"profile": None, "runs": {}}
 
 
 def pack(
@@ -35,6 +42,7 @@ def pack(
     folder: str | Path | None = None,
     target: str | Path | None = None,
     device: str = "cpu",
+    force: bool = False,
 ) -> Path:
     """Write ``<target>/<name>.json`` from raw results and from what the packed file already holds; return its path.
 
@@ -46,14 +54,26 @@ def pack(
         folder: of raw results, by default ``runs``.
         target: folder to write to, by default the package's own ``results``.
         device: where the data is read to (nothing is trained).
+        force: replace a file of another profile, or one whose runs would not all be kept.
 
     Raises:
-        ValueError: unknown name or profile.
+        ValueError: unknown name or profile, or the file that is there holds what would be lost.
     """
-    target = Path(target or Path(results.__file__).parent)
-    store = RunStore(runs_folder(folder) / name, recorded=recorded_runs(name, target))
-    packed = pack_settings(name, recipes(name, profile), store, device=device)
-    path = target / f"{name}.json"
+    settings = recipes(name, profile)
+    path = _file(name, target)
+    old = _packed(path)
+    way_out = "pack into another folder (target, --target), or replace the file (force=True, --force)"
+    if not force and old["profile"] not in (None, profile):
+        raise ValueError(
+            f"profile must be {old['profile']!r}, that of the {len(old['runs'])} runs in {path}, got {profile!r}: {way_out}"
+        )
+    store = RunStore(runs_folder(folder) / name, recorded=old["runs"])
+    packed = pack_settings(name, settings, store, device=device)
+    lost = set(old["runs"]) - set(packed["runs"])
+    if lost and not force:
+        raise ValueError(
+            f"{path} holds {len(lost)} runs that the recipe no longer asks for, and that would be lost: {way_out}"
+        )
     write_atomic(path, (json.dumps(plain(packed), allow_nan=False, separators=(",", ":")) + "\n").encode())
     return path
 
@@ -77,8 +97,9 @@ def pack_settings(name: str, settings: Sequence[Recipe], store: RunStore, *, dev
         packed["settings"][recipe.setting] = {
             "classes": runner.classes,
             "logit_labels": runner.logit_labels(recipe.seeds[0]).tolist(),
-            "arms": {arm: _arm(arm, plan, store) for arm in recipe.arms},
-            "controls": {arm: _arm(arm, plan, store) for arm in recipe.controls},
+            "neutral": dict(recipe.neutral),
+            "arms": {arm: _arm(recipe, arm, plan, store) for arm in recipe.arms},
+            "controls": {arm: _arm(recipe, arm, plan, store) for arm in recipe.controls},
         }
         for arm in (*recipe.arms, *recipe.controls):
             for records in plan.search.get(arm, []):
@@ -92,7 +113,7 @@ def pack_settings(name: str, settings: Sequence[Recipe], store: RunStore, *, dev
     return plain(packed)
 
 
-def _arm(arm: str, plan: Plan, store: RunStore) -> dict[str, Any]:
+def _arm(recipe: Recipe, arm: str, plan: Plan, store: RunStore) -> dict[str, Any]:
     """Return what the file says of an arm: its search, its record, and the keys of its final runs."""
     search = []
     for index, (point, records) in enumerate(zip(plan.points, plan.search.get(arm, []), strict=False)):
@@ -100,9 +121,8 @@ def _arm(arm: str, plan: Plan, store: RunStore) -> dict[str, Any]:
             error, loss = search_score(records, store)
             keys = [record.key for record in records]
             chosen = plan.chosen[arm] == index
-            search.append(
-                {**arm_knobs(arm, point), "error": _round(error), "loss": _round(loss), "chosen": chosen, "keys": keys}
-            )
+            knobs = recipe.arm_knobs(arm, point)
+            search.append({**knobs, "error": _round(error), "loss": _round(loss), "chosen": chosen, "keys": keys})
     done = [record for record in plan.final[arm] if store.has(record.key)]
     record = plan.final[arm][0].to_dict() if plan.final[arm] else None
     if record is not None:

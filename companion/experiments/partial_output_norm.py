@@ -18,13 +18,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import torch
 
+from companion.experiments.recipes import SMOKE, ImageRecipe, Recipe
+from companion.experiments.runners import GraphRunner
+from companion.methods.partial_output_norm import PartialNorm, length_stability
+from companion.objective import Objective
+from companion.training.perceptrons import PerceptronTrainee
 from companion.training.records import RunRecord
-
-RECIPE_VERSION = 1
 
 ARMS: dict[str, tuple[str, ...]] = {
     "vanilla": (),
@@ -46,146 +50,51 @@ GRAPH_CONTROLS = {"vanilla at P-ON's rate": ("vanilla", "P-ON")}
 """Control name to (arm, other): the arm's knobs at the search point that the other arm chose. Exploratory: added after the
 first results, when a search over few points had chosen rates at the edge of stability for an arm without the method."""
 
-NEUTRAL = {"threshold": math.inf, "stability": 0.0, "weight_decay": 0.0}
+_KNOB_RANGES = (("threshold", 1.0, 32.0), ("stability", 1e-3, 1.0))
 
 
 @dataclass(frozen=True)
-class SearchSpace:
-    """A box in the logarithms of learning rate and knobs, and how its points are drawn.
+class MnistRecipe(ImageRecipe):
+    """MLP-3 on MNIST at one size."""
 
-    Attributes:
-        ranges: (name, low, high) of each; the order fixes which Sobol coordinate is whose.
-        points: how many points.
-        seed: of the scrambling.
-    """
+    arms: ClassVar = ARMS
+    neutral: ClassVar = {"threshold": math.inf, "stability": 0.0, "weight_decay": 0.0}
+    ranges: ClassVar = (("lr", 0.01, 0.5), *_KNOB_RANGES, ("weight_decay", 1e-5, 3e-3))
+    controls: ClassVar = MNIST_CONTROLS
+    trainee: ClassVar = PerceptronTrainee
 
-    ranges: tuple[tuple[str, float, float], ...]
-    points: int = 12
-    seed: int = 2026
-
-    def draw(self) -> list[dict[str, float]]:
-        """Return the points, rounded to four significant digits so that a record reads well."""
-        sobol = torch.quasirandom.SobolEngine(len(self.ranges), scramble=True, seed=self.seed)
-        return [
-            {
-                name: float(f"{math.exp(math.log(low) + u * (math.log(high) - math.log(low))):.4g}")
-                for (name, low, high), u in zip(self.ranges, row, strict=True)
-            }
-            for row in sobol.draw(self.points).double().tolist()
-        ]
-
-
-def arm_knobs(arm: str, point: Mapping[str, float]) -> dict[str, float]:
-    """Return learning rate and knobs of an arm at a search point: its own coordinates, the rest neutral."""
-    return {
-        "lr": point["lr"],
-        **{name: point[name] if name in ARMS[arm] else neutral for name, neutral in NEUTRAL.items()},
-    }
-
-
-@dataclass(frozen=True)
-class MnistRecipe:
-    """MLP-3 on MNIST at one size.
-
-    Attributes:
-        profile: name of the size.
-        sizes: widths of the network.
-        search_epochs, search_seed, validation_rows: the search trains this long, with this seed, on the rows that a fixed
-            permutation leaves after the validation rows.
-        epochs, seeds, batch_size: of the final runs, on all training rows.
-        controls: exploratory arms, trained last.
-        sample: use the images that ship with the package.
-        space: what is searched.
-        probe_rows: training rows, fixed, on which training probes are taken.
-        measure_at: epochs of the final runs after which everything is measured.
-        keep_logits_at: epochs at which the first seed's logits of 200 test rows are kept.
-    """
-
-    profile: str
-    sizes: tuple[int, ...] = (784, 512, 256, 10)
-    search_epochs: int = 20
-    search_seed: int = 100
-    validation_rows: int = 10_000
-    epochs: int = 100
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    batch_size: int = 128
-    sample: bool = False
-    space: SearchSpace = SearchSpace(
-        (("lr", 0.01, 0.5), ("threshold", 1.0, 32.0), ("stability", 1e-3, 1.0), ("weight_decay", 1e-5, 3e-3))
-    )
-    probe_rows: int = 10_000
-    measure_at: tuple[int, ...] = (*range(11), *range(12, 21, 2), *range(25, 101, 5))
-    keep_logits_at: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 7, 10, 14, 20, 25, 30, 35, 40, 50, 60, 70, 80, 90, 100)
-    arms: tuple[str, ...] = tuple(ARMS)
-    controls: tuple[str, ...] = tuple(MNIST_CONTROLS)
-    dataset: str = "mnist"
-    network: str = "mlp-3"
-    stack: int = 1
-
-    @property
-    def setting(self) -> str:
-        """Name of data set and network."""
-        return f"{self.dataset}/{self.network}"
-
-    @property
-    def search_seeds(self) -> tuple[int, ...]:
-        """The seeds of the search: one."""
-        return (self.search_seed,)
-
-    def record(self, knobs: Mapping[str, float], *, checksum: str, seed: int, search: bool) -> RunRecord:
-        """Return the record of one run, of the search or of the final training."""
-        rows = {
-            "train": f"all but the {self.validation_rows} validation rows",
-            "test": f"{self.validation_rows} validation rows",
-        }
-        return RunRecord(
-            dataset={"name": "mnist", "checksum": checksum, **(rows if search else {"train": "all", "test": "test"})},
-            model={"name": "mlp-3", "sizes": list(self.sizes)},
-            objective={"threshold": knobs["threshold"], "stability": knobs["stability"]},
-            optimiser={"name": "sgd", "lr": knobs["lr"], "weight_decay": knobs["weight_decay"]},
-            schedule={
-                "kind": "constant",
-                "epochs": self.search_epochs if search else self.epochs,
-                "batch_size": self.batch_size,
-            },
-            seed=seed,
-            profile=self.profile,
-            recipe_version=RECIPE_VERSION,
+    def objective(self, knobs: Mapping[str, float]) -> Objective:
+        """Return cross-entropy with the partial norm and the length-stability penalty that the knobs ask for."""
+        return Objective(
+            logit_transform=PartialNorm(knobs["threshold"]),
+            penalties={"stability": (length_stability, knobs["stability"])} if knobs["stability"] else {},
         )
 
 
 @dataclass(frozen=True)
-class GraphRecipe:
-    """One network on one graph at one size; a seed fixes split, initial weights and dropout.
+class GraphRecipe(Recipe):
+    """One network on one graph at one size; a seed fixes split, initial weights and dropout. The search trains as long.
 
     Attributes:
-        profile: name of the size.
         dataset, network: ``"cora"`` or ``"pubmed"``; ``"gcn"`` or ``"gat"``.
-        search_seeds: the search averages over these.
-        epochs, seeds: of the final runs; the search trains as long.
         weight_decay: of every arm.
         ratios: of the random split into training, validation and test nodes.
-        sample: use the graph that ships with the package.
-        space: what is searched.
-        controls: exploratory arms, trained last.
-        measure_at, keep_logits_at: as for :class:`MnistRecipe`.
-        stack: how many runs train together; it changes the speed alone.
     """
 
-    profile: str
+    arms: ClassVar = {arm: ARMS[arm] for arm in GRAPH_ARMS}
+    neutral: ClassVar = {"threshold": math.inf, "stability": 0.0}
+    ranges: ClassVar = (("lr", 3e-3, 0.3), *_KNOB_RANGES)
+    controls: ClassVar = GRAPH_CONTROLS
+
     dataset: str
     network: str
+    _: KW_ONLY
     search_seeds: tuple[int, ...] = (1000, 1001)
     seeds: tuple[int, ...] = tuple(range(20))
-    epochs: int = 100
     weight_decay: float = 5e-4
     ratios: tuple[float, float, float] = (0.6, 0.2, 0.2)
-    sample: bool = False
-    space: SearchSpace = SearchSpace((("lr", 3e-3, 0.3), ("threshold", 1.0, 32.0), ("stability", 1e-3, 1.0)))
     measure_at: tuple[int, ...] = (0, 1, 2, 3, *range(5, 101, 5))
     keep_logits_at: tuple[int, ...] = (0, 1, 2, 3, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 60, 70, 75, 80, 90, 100)
-    arms: tuple[str, ...] = GRAPH_ARMS
-    controls: tuple[str, ...] = tuple(GRAPH_CONTROLS)
     stack: int = 5
 
     @property
@@ -210,31 +119,26 @@ class GraphRecipe:
             schedule={"kind": "constant", "epochs": self.epochs, "batch_size": "all training nodes"},
             seed=seed,
             profile=self.profile,
-            recipe_version=RECIPE_VERSION,
+            recipe_version=self.version,
         )
 
-
-def _smoke_mnist() -> MnistRecipe:
-    space = SearchSpace(MnistRecipe("smoke").space.ranges, points=2)
-    return MnistRecipe(
-        "smoke", search_epochs=2, validation_rows=400, epochs=5, seeds=(0, 1), sample=True, space=space, probe_rows=256,
-        measure_at=tuple(range(6)), keep_logits_at=tuple(range(6)),
-    )  # fmt: skip
+    def runner(self, device: torch.device) -> GraphRunner:
+        """Read the graph and return what trains the records."""
+        return GraphRunner(self, device)
 
 
 def _smoke_graph(network: str) -> GraphRecipe:
-    space = SearchSpace(GraphRecipe("smoke", "cora", network).space.ranges, points=2)
     return GraphRecipe(
-        "smoke", "cora", network, search_seeds=(1000,), seeds=(0, 1), epochs=20, sample=True, space=space,
+        "smoke", "cora", network, search_seeds=(1000,), seeds=(0, 1), epochs=20, sample=True, points=2,
         measure_at=(0, 1, 2, 5, 10, 15, 20), keep_logits_at=(0, 1, 2, 5, 10, 15, 20), stack=8,
     )  # fmt: skip
 
 
 _GRAPH_SETTINGS = (("cora", "gcn", 10), ("cora", "gat", 5), ("pubmed", "gcn", 5), ("pubmed", "gat", 4))
 
-EXPERIMENTS: dict[str, dict[str, tuple[MnistRecipe | GraphRecipe, ...]]] = {
+EXPERIMENTS: dict[str, dict[str, tuple[Recipe, ...]]] = {
     "pon-mnist": {
-        "smoke": (_smoke_mnist(),),
+        "smoke": (MnistRecipe("smoke", **SMOKE),),
         "laptop": (MnistRecipe("laptop"),),
         "gpu": (MnistRecipe("gpu", seeds=tuple(range(10))),),
     },

@@ -7,39 +7,47 @@ import hashlib
 import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from companion.data import load
-from companion.experiments.partial_output_norm import GraphRecipe, MnistRecipe
-from companion.methods.partial_output_norm import PartialNorm, length_stability
 from companion.models.gnn import GAT, GCN, SparseGraph
-from companion.models.mlp import MLP
-from companion.objective import Objective
 from companion.training.graphs import GraphTrainee
+from companion.training.images import ImageTrainee
 from companion.training.loop import fit
-from companion.training.perceptrons import PerceptronTrainee
 from companion.training.provenance import provenance
 from companion.training.records import RunRecord, RunStore, fingerprint
 
-Recipe = MnistRecipe | GraphRecipe
+if TYPE_CHECKING:
+    from companion.experiments.partial_output_norm import GraphRecipe
+    from companion.experiments.recipes import ImageRecipe, Recipe
+
+
+class Runner(Protocol):
+    """The data of a recipe on a device, and what turns its records into raw results.
+
+    Attributes:
+        checksum: of the data, for records.
+        classes: number of classes.
+    """
+
+    checksum: str
+    classes: int
+
+    def train(self, records: Sequence[RunRecord], store: RunStore, *, search: bool, keep: Collection[str] = ()) -> None:
+        """Train the records and save their raw results; ``keep`` names the keys whose logits are kept."""
+
+    def logit_labels(self, seed: int) -> Tensor:
+        """Return the labels of the test rows whose logits are kept."""
 
 
 @lru_cache(maxsize=2)
-def runner_for(recipe: Recipe, device: str) -> ImageRunner | GraphRunner:
+def runner_for(recipe: Recipe, device: str) -> Runner:
     """Return the runner of a recipe, its data read once a process."""
-    return (ImageRunner if isinstance(recipe, MnistRecipe) else GraphRunner)(recipe, torch.device(device))
-
-
-def make_objective(knobs: Mapping[str, float]) -> Objective:
-    """Return cross-entropy with the partial norm and the length-stability penalty that the knobs ask for."""
-    return Objective(
-        logit_transform=PartialNorm(knobs["threshold"]),
-        penalties={"stability": (length_stability, knobs["stability"])} if knobs["stability"] else {},
-    )
+    return recipe.runner(torch.device(device))
 
 
 def fixed_permutation(rows: int, name: str) -> Tensor:
@@ -48,8 +56,13 @@ def fixed_permutation(rows: int, name: str) -> Tensor:
     return torch.from_numpy(np.random.Generator(np.random.PCG64(seed)).permutation(rows))
 
 
+def _measure_at(recipe: Recipe, epochs: int, search: bool) -> set[int]:
+    """Return the epochs to measure after; the last is always one, since what counts is measured there."""
+    return {epochs} if search else {*recipe.measure_at, epochs}
+
+
 class ImageRunner:
-    """MNIST on a device, and what turns a record into a raw result.
+    """Images on a device, and what turns a record into a raw result.
 
     Attributes:
         checksum: of the data, for records.
@@ -57,18 +70,18 @@ class ImageRunner:
         classes: number of classes.
     """
 
-    def __init__(self, recipe: MnistRecipe, device: torch.device) -> None:
+    def __init__(self, recipe: ImageRecipe, device: torch.device) -> None:
         self.recipe, self.device, self.provenance = recipe, device, provenance(device)
         train, test = (load(recipe.dataset, split, sample=recipe.sample) for split in ("train", "test"))
         self.checksum = fingerprint(train.inputs, train.labels, test.inputs, test.labels)
         self.classes, self.test_labels = len(train.classes), test.labels
         self.data = {part.split: (part.normalised().to(device), part.labels.to(device)) for part in (train, test)}
-        order = fixed_permutation(len(train), "mnist validation split")
+        order = fixed_permutation(len(train), f"{recipe.dataset} validation split")
         held_out, kept = (rows.sort().values.to(device) for rows in order.tensor_split([recipe.validation_rows]))
         inputs, labels = self.data["train"]
         self.search_data = {"train": (inputs[kept], labels[kept]), "test": (inputs[held_out], labels[held_out])}
         self.probe_rows = (
-            fixed_permutation(len(train), "mnist probe rows")[: recipe.probe_rows].sort().values.to(device)
+            fixed_permutation(len(train), f"{recipe.dataset} probe rows")[: recipe.probe_rows].sort().values.to(device)
         )
 
     def train(self, records: Sequence[RunRecord], store: RunStore, *, search: bool, keep: Collection[str] = ()) -> None:
@@ -76,18 +89,17 @@ class ImageRunner:
         for record in records:
             self._train(record, store, search=search, keep=record.key in keep)
 
-    def trainee(self, record: RunRecord, *, search: bool, keep: bool = False) -> PerceptronTrainee:
+    def trainee(self, record: RunRecord, *, search: bool, keep: bool = False) -> ImageTrainee:
         """Return the network of a record, ready to train."""
         data = self.search_data if search else self.data
-        network = MLP(record.model["sizes"], generator=torch.Generator().manual_seed(record.seed)).to(self.device)
-        optimiser = record.optimiser
-        return PerceptronTrainee(
+        network = self.recipe.build(record).to(self.device)
+        return self.recipe.trainee(
             network,
             data["train"],
             data["test"],
             probe_rows=self.probe_rows[:0] if search else self.probe_rows,
-            objective=make_objective(record.objective),
-            optimiser=torch.optim.SGD(network.parameters(), lr=optimiser["lr"], weight_decay=optimiser["weight_decay"]),
+            objective=self.recipe.objective(record.objective).to(self.device),
+            optimiser=self.recipe.optimiser(network.parameters(), record),
             batch_size=record.schedule["batch_size"],
             seed=record.seed,
             keep_logits_at=self.recipe.keep_logits_at if keep else (),
@@ -96,9 +108,7 @@ class ImageRunner:
     def _train(self, record: RunRecord, store: RunStore, *, search: bool, keep: bool) -> None:
         trainee = self.trainee(record, search=search, keep=keep)
         epochs, checkpoint = record.schedule["epochs"], store.checkpoint(record.key)
-        measured = fit(
-            trainee, epochs, measure_at={epochs} if search else set(self.recipe.measure_at), checkpoint=checkpoint
-        )
+        measured = fit(trainee, epochs, measure_at=_measure_at(self.recipe, epochs, search), checkpoint=checkpoint)
         metrics = {name: [row[0] for row in rows] for name, rows in measured["metrics"].items()}
         result = {**measured, "metrics": metrics, "stacked_with": 1}
         kept = {str(epoch): logits for epoch, logits in trainee.kept.items()}
@@ -139,9 +149,7 @@ class GraphRunner:
         checkpoint = store.checkpoint(
             hashlib.sha256("".join(record.key for record in records).encode()).hexdigest()[:20]
         )
-        measured = fit(
-            trainee, epochs, measure_at={epochs} if search else set(self.recipe.measure_at), checkpoint=checkpoint
-        )
+        measured = fit(trainee, epochs, measure_at=_measure_at(self.recipe, epochs, search), checkpoint=checkpoint)
         for run, record in enumerate(records):
             metrics = {name: [row[run] for row in rows] for name, rows in measured["metrics"].items()}
             seconds = measured["seconds"] / len(records)

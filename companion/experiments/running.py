@@ -15,14 +15,14 @@ import torch
 
 from companion._checks import check_choice
 from companion._extras import require
-from companion.experiments.partial_output_norm import EXPERIMENTS, MNIST_CONTROLS, NEUTRAL, arm_knobs
-from companion.experiments.runners import Recipe, runner_for
+from companion.experiments.recipes import Recipe, registered
+from companion.experiments.runners import runner_for
 from companion.training.records import RunRecord, RunStore
 
 
 def names() -> tuple[str, ...]:
     """Return the names of the experiments."""
-    return tuple(EXPERIMENTS)
+    return tuple(registered())
 
 
 def recipes(name: str, profile: str | None = None) -> tuple[Recipe, ...]:
@@ -31,10 +31,11 @@ def recipes(name: str, profile: str | None = None) -> tuple[Recipe, ...]:
     Raises:
         ValueError: unknown experiment or profile; the message lists what there is.
     """
-    check_choice("name", name, EXPERIMENTS)
+    experiments = registered()
+    check_choice("name", name, experiments)
     profile = profile or os.environ.get("COMPANION_PROFILE", "smoke")
-    check_choice("profile", profile, EXPERIMENTS[name])
-    return EXPERIMENTS[name][profile]
+    check_choice("profile", profile, experiments[name])
+    return experiments[name][profile]
 
 
 def runs_folder(folder: str | Path | None = None) -> Path:
@@ -68,10 +69,10 @@ def search_score(records: Sequence[RunRecord], store: RunStore) -> tuple[float, 
 
 def make_plan(recipe: Recipe, checksum: str, store: RunStore) -> Plan:
     """Return the setting's records, as far as the results in the store decide them."""
-    points = [{**dict.fromkeys(NEUTRAL, 0.0), **point} for point in recipe.space.draw()]
+    points = recipe.space.draw()
     search, chosen, final = {}, {}, {}
     for arm in recipe.arms:
-        knobs = [arm_knobs(arm, point) for point in points]
+        knobs = [recipe.arm_knobs(arm, point) for point in points]
         search[arm] = [
             [recipe.record(k, checksum=checksum, seed=seed, search=True) for seed in recipe.search_seeds] for k in knobs
         ]
@@ -82,10 +83,9 @@ def make_plan(recipe: Recipe, checksum: str, store: RunStore) -> Plan:
             final[arm] = [recipe.record(best, checksum=checksum, seed=seed, search=False) for seed in recipe.seeds]
         else:
             chosen[arm], final[arm] = None, []
-    for control in recipe.controls:
-        arm, other = MNIST_CONTROLS[control]
+    for control, (arm, other) in recipe.controls.items():
         index = chosen[other]
-        knobs = None if index is None else arm_knobs(arm, points[index])
+        knobs = None if index is None else recipe.arm_knobs(arm, points[index])
         final[control] = (
             [recipe.record(knobs, checksum=checksum, seed=seed, search=False) for seed in recipe.seeds] if knobs else []
         )
@@ -193,11 +193,7 @@ def _train(
     store = RunStore(folder)
     runner_for(recipe, device).train(records, store, search=search, keep=keep)
     last = store.load(records[-1].key)
-    knobs = {
-        **records[-1].objective,
-        "lr": records[-1].optimiser["lr"],
-        "weight_decay": records[-1].optimiser["weight_decay"],
-    }
+    knobs = {**records[-1].objective, **records[-1].optimiser}
     return f"seed {records[-1].seed} {knobs} error {last['metrics']['test_error'][-1]:.3f} in {last['seconds']:.0f} s"
 
 

@@ -91,7 +91,7 @@ class Results:
     def __getitem__(self, setting: str) -> Results:
         """Return the part of one setting."""
         if setting not in self.data["settings"]:
-            raise KeyError(f"{self.name} has no setting {setting!r}; it has {', '.join(self.settings)}")
+            raise ValueError(f"{self.name} has no setting {setting!r}; it has {', '.join(self.settings)}")
         missing = [item for item in self.missing if item.startswith(setting)]
         return Results({**self.data, "missing": missing, "settings": {setting: self.data["settings"][setting]}})
 
@@ -106,7 +106,7 @@ class Results:
     def _arm(self, arm: str) -> dict[str, Any]:
         arms = {**self._setting["arms"], **self._setting.get("controls", {})}
         if arm not in arms:
-            raise KeyError(f"{self.name} has no arm {arm!r}; it has {', '.join(arms)}")
+            raise ValueError(f"{self.name} has no arm {arm!r}; it has {', '.join(arms)}")
         return arms[arm]
 
     @property
@@ -137,7 +137,7 @@ class Results:
         if not runs:
             raise ValueError(f"{self.name} holds no final run of {arm!r} yet")
         if metric not in runs[0]["metrics"]:
-            raise KeyError(f"{self.name} has no metric {metric!r}; it has {', '.join(self.metrics)}")
+            raise ValueError(f"{self.name} has no metric {metric!r}; it has {', '.join(self.metrics)}")
         values = [[math.nan if value is None else value for value in run["metrics"][metric]] for run in runs]
         return np.array(runs[0]["epochs"]), np.array(values, dtype=np.float64)
 
@@ -170,16 +170,23 @@ class Results:
             raise ValueError(f"the search of {arm!r} is not over: it has no final record yet")
         return record
 
-    def knobs(self, arm: str) -> dict[str, float]:
-        """Return the arm's chosen ``lr``, ``threshold`` (inf for none), ``stability`` and ``weight_decay``."""
+    def knobs(self, arm: str) -> dict[str, Any]:
+        """Return the arm's chosen ``lr`` and those of its knobs that act: that are not at their neutral values.
+
+        Example:
+            >>> from companion import results
+            >>> sorted(results.load("pon-graphs")["cora/gcn"].knobs("norm only"))
+            ['lr', 'threshold', 'weight_decay']
+        """
         record = self.record(arm)
-        threshold = record["objective"]["threshold"]
-        return {
-            "lr": record["optimiser"]["lr"],
-            "threshold": math.inf if threshold is None else threshold,
-            "stability": record["objective"]["stability"],
-            "weight_decay": record["optimiser"]["weight_decay"],
+        said = {**record["objective"], **record["optimiser"]}
+        neutral = self._setting.get("neutral", {})  # `None` stands for an infinite number, in both
+        acting = {
+            name: math.inf if value is None else value
+            for name, value in said.items()
+            if name not in ("name", "lr") and (value != neutral[name] if name in neutral else value not in (None, 0))
         }
+        return {"lr": said["lr"], **acting}
 
     def search(self, arm: str) -> list[dict[str, float]]:
         """Return the points searched for an arm: its knobs, ``error`` and ``loss`` on validation rows, ``chosen``."""

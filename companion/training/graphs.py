@@ -117,9 +117,13 @@ class GraphTrainee:
         """Apply each run's partial norm to logits (R, N, C)."""
         return vmap(partial_norm)(logits, self.threshold)
 
+    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the criterion of every row, (R, n), from transformed logits (R, n, C) and labels (R, n)."""
+        return class_loss(logits, labels)
+
     def loss(self, logits: Tensor) -> Tensor:
         """Return the objective of every run, (R,), from logits of the training rows (R, n, C)."""
-        criterion = class_loss(self.transform(logits), self.train_labels).mean(1)
+        criterion = self.losses(self.transform(logits), self.train_labels).mean(1)
         return criterion + self.stability * vmap(length_stability)(logits)
 
     def train_epoch(self, epoch: int) -> None:
@@ -144,7 +148,9 @@ class GraphTrainee:
         if not self.full:
             return {f"test_{name}": value for name, value in fit_probes(test, self.test_labels, self.transform).items()}
         train = _take(logits, self.train_rows)
-        probes = all_probes((train, self.train_labels, None), (test, self.test_labels, None), self.transform)
+        probes = all_probes(
+            (train, self.train_labels, None), (test, self.test_labels, None), self.transform, self.losses
+        )
         return {**probes, "parameter_gradient": self.gradient_length}
 
     def state_dict(self) -> dict[str, Any]:

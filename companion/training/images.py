@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from companion.objective import Objective
-from companion.training.probes import all_probes, fit_probes
+from companion.training.probes import all_probes, fit_probes, row_losses
 
 
 class ImageTrainee:
@@ -21,7 +21,8 @@ class ImageTrainee:
         test: inputs and labels to measure on.
         probe_rows: indices into ``train`` of the fixed rows on which training probes are taken; empty for test error and
             loss alone, which is all that a search needs.
-        objective: called as ``objective(logits, labels, model=network)``; its logit transform is part of what is measured.
+        objective: called as ``objective(logits, labels, model=network)``; its logit transform and its criterion
+            are part of what is measured.
         optimiser: of the network's parameters.
         batch_size: rows a step; the last step of an epoch takes what is left.
         seed: fixes the batch order: epoch e is a permutation drawn from (seed, e).
@@ -84,7 +85,8 @@ class ImageTrainee:
             probes = fit_probes(test[None], self.test[1][None], self.transform)
             return {f"test_{name}": value for name, value in probes.items()}
         train = (self._logits(self.train[0][self.probe_rows])[None], self.train[1][self.probe_rows][None], None)
-        probes = all_probes(train, (test[None], self.test[1][None], None), self.transform)
+        losses = row_losses(self.objective.criterion)
+        probes = all_probes(train, (test[None], self.test[1][None], None), self.transform, losses)
         return {**probes, "parameter_gradient": self._parameter_gradient()}
 
     def _logits(self, inputs: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -9,7 +10,6 @@ import pytest
 import torch
 
 from companion import cli, experiments, results
-from companion.experiments import partial_output_norm as pon
 from companion.experiments import running
 from companion.experiments.packing import recorded_runs
 from companion.experiments.runners import runner_for
@@ -26,7 +26,8 @@ def offline(monkeypatch, tmp_path):
 def smoke(tmp_path_factory):
     """The smoke profile of both experiments, run once: name to (folder of raw results, results)."""
     folder = tmp_path_factory.mktemp("runs")
-    return folder, {name: experiments.run(name, "smoke", folder=folder, verbose=False) for name in experiments.names()}
+    names = experiments.names()
+    return folder, {name: experiments.run(name, "smoke", folder=folder, fresh=True, verbose=False) for name in names}
 
 
 @pytest.mark.parametrize("name", experiments.names())
@@ -41,7 +42,7 @@ def test_run_pack_load(name, smoke, tmp_path):
         for arm in packed[setting].arms:
             np.testing.assert_allclose(packed[setting].final(arm), ran[name][setting].final(arm))
             assert packed[setting].seeds(arm) == ran[name][setting].seeds(arm)
-    assert "difference from vanilla" in packed.table()
+    assert f"difference from {packed[packed.settings[0]].arms[0]}" in packed.table()
 
 
 def test_packed_runs_count_as_done(smoke, tmp_path):
@@ -60,6 +61,25 @@ def test_packing_twice_changes_nothing_but_the_date(smoke, tmp_path):
     experiments.pack("pon-graphs", "smoke", folder=tmp_path / "nothing", target=tmp_path)
     second = results.load("pon-graphs", folder=tmp_path).data
     assert {**first, "packed": None} == {**second, "packed": None}
+
+
+def test_a_pack_that_would_lose_runs_is_refused(smoke, tmp_path, capsys):
+    path = experiments.pack("pon-mnist", "smoke", folder=smoke[0], target=tmp_path)
+    before = path.read_bytes()
+    with pytest.raises(
+        ValueError, match=r"profile must be 'smoke', that of the \d+ runs.*got 'gpu'.*--target.*--force"
+    ):
+        experiments.pack("pon-mnist", "gpu", folder=tmp_path, target=tmp_path)
+    assert cli.main(["pack", "pon-mnist", "--profile", "gpu", "--target", str(tmp_path)]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert path.read_bytes() == before
+    data = json.loads(before)
+    data["runs"]["stray"] = next(iter(data["runs"].values()))
+    path.write_text(json.dumps(data))
+    with pytest.raises(ValueError, match=r"holds 1 runs that the recipe no longer asks for.*force=True"):
+        experiments.pack("pon-mnist", "smoke", folder=smoke[0], target=tmp_path)
+    experiments.pack("pon-mnist", "smoke", folder=smoke[0], target=tmp_path, force=True)
+    assert set(json.loads(path.read_text())["runs"]) == set(json.loads(before)["runs"])
 
 
 def test_a_partial_pack_says_what_is_missing(smoke, tmp_path):
@@ -90,10 +110,15 @@ def test_an_empty_folder_packs_to_a_file_that_says_so(tmp_path):
 
 
 def test_every_arm_gets_the_same_points_by_its_own_coordinates():
+    recipe = experiments.recipes("pon-mnist", "laptop")[0]
+    neutral = {"threshold": math.inf, "stability": 0.0, "weight_decay": 0.0}
     point = {"lr": 0.1, "threshold": 2.0, "stability": 0.3, "weight_decay": 1e-4}
-    assert pon.arm_knobs("vanilla", point) == {"lr": 0.1, "threshold": math.inf, "stability": 0.0, "weight_decay": 0.0}
-    assert pon.arm_knobs("P-ON + weight decay", point) == point
-    space = experiments.recipes("pon-mnist", "laptop")[0].space
+    assert recipe.arm_knobs("vanilla", point) == {"lr": 0.1, **neutral}
+    assert recipe.arm_knobs("norm only", point) == {"lr": 0.1, **neutral, "threshold": 2.0}
+    assert recipe.arm_knobs("P-ON + weight decay", point) == point
+    with pytest.raises(ValueError, match="arm must be one of 'vanilla'"):
+        recipe.arm_knobs("nothing", point)
+    space = recipe.space
     points = space.draw()
     assert points == space.draw()
     assert len(points) == 12
@@ -135,7 +160,7 @@ def test_the_choice_prefers_the_lower_loss_among_equal_errors(tmp_path):
     scores = [(5.0, None), (5.0, 0.3)]
     for arm in recipe.arms:
         for point, (error, loss) in zip(recipe.space.draw(), scores, strict=True):
-            record = recipe.record(pon.arm_knobs(arm, point), checksum="x", seed=recipe.search_seed, search=True)
+            record = recipe.record(recipe.arm_knobs(arm, point), checksum="x", seed=recipe.search_seeds[0], search=True)
             store.save(record.key, {"metrics": {"test_error": [error], "test_loss": [loss]}})
     assert set(running.make_plan(recipe, "x", store).chosen.values()) == {1}
 
@@ -159,5 +184,7 @@ def test_command(smoke, tmp_path, capsys):
     assert "P-ON + weight decay" in capsys.readouterr().out
     assert cli.main(["data", "mnist", "--sample"]) == 0
     assert "2000 rows" in capsys.readouterr().out
+    assert cli.main(["results", "pon-mnist", "--folder", str(tmp_path), "--baseline", "strength"]) == 2
+    assert "has no arm 'strength'; it has vanilla" in capsys.readouterr().err
     assert cli.main(["run", "nothing"]) == 2
     assert "must be one of" in capsys.readouterr().err

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from companion import results
-from companion.experiments import names, recipes
-from companion.experiments.partial_output_norm import arm_knobs
-from companion.results import holm  # noqa: F401 (part of the public interface)
+from companion.experiments import recipes
+from companion.experiments.running import make_plan
+from companion.results import Results, available, holm  # noqa: F401 (part of the public interface)
+from companion.training.records import RunStore
 
 METRICS = {
     "test_error", "train_loss", "train_entropy", "test_loss", "test_entropy", "length", "centred_length", "length_deviation",
@@ -18,7 +19,7 @@ METRICS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", available())
 def test_every_file_agrees_with_its_recipe(name):
     runs = results.load(name)
     assert runs.name == name
@@ -26,12 +27,12 @@ def test_every_file_agrees_with_its_recipe(name):
     assert runs.settings == tuple(settings)
     for setting, recipe in settings.items():
         part = runs[setting]
-        assert part.arms == recipe.arms
+        assert part.arms == tuple(recipe.arms)
         points = recipe.space.draw()
         for arm in part.arms:
             searched = part.search(arm)
             for point, entry in zip(points, searched, strict=len(searched) == len(points)):
-                for knob, value in arm_knobs(arm, {"weight_decay": 0.0, **point}).items():
+                for knob, value in recipe.arm_knobs(arm, point).items():
                     assert entry[knob] == (None if math.isinf(value) else value)
             assert set(part.seeds(arm)) <= set(recipe.seeds)
             absent = set(recipe.seeds) - set(part.seeds(arm))
@@ -39,7 +40,20 @@ def test_every_file_agrees_with_its_recipe(name):
             assert bool(absent) == said
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", available())
+def test_the_recipes_still_ask_for_every_recorded_run(name):
+    runs = results.load(name)
+    store, asked = RunStore("nowhere", recorded=runs.data["runs"]), set()
+    for recipe in recipes(name, runs.profile):
+        part = runs[recipe.setting]
+        checksum = next(part.record(arm)["dataset"]["checksum"] for arm in part.arms if part.seeds(arm))
+        plan = make_plan(recipe, checksum, store)
+        asked |= {record.key for points in plan.search.values() for records in points for record in records}
+        asked |= {record.key for records in plan.final.values() for record in records}
+    assert set(runs.data["runs"]) <= asked, "a changed record has another key: hours of runs would count as not done"
+
+
+@pytest.mark.parametrize("name", available())
 def test_the_chosen_point_has_the_lowest_validation_error(name):
     runs = results.load(name)
     for setting in runs.settings:
@@ -54,7 +68,7 @@ def test_the_chosen_point_has_the_lowest_validation_error(name):
             assert part.knobs(arm)["lr"] == chosen["lr"]
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", available())
 def test_final_error_is_the_share_of_wrong_rows(name):
     runs = results.load(name)
     for setting in runs.settings:
@@ -86,11 +100,11 @@ def test_errors_say_what_there_is():
     runs = results.load("pon-graphs")
     with pytest.raises(ValueError, match="several settings"):
         runs.arms  # noqa: B018
-    with pytest.raises(KeyError, match="cora/gcn"):
+    with pytest.raises(ValueError, match="cora/gcn"):
         runs["cora/mlp"]
-    with pytest.raises(KeyError, match="vanilla"):
+    with pytest.raises(ValueError, match="vanilla"):
         runs["cora/gcn"].seeds("nothing")
-    with pytest.raises(KeyError, match="test_error"):
+    with pytest.raises(ValueError, match="test_error"):
         runs["cora/gcn"].final("vanilla", "nothing")
 
 
@@ -100,3 +114,22 @@ def test_gain_is_oriented_as_the_contrasts():
     assert gain.mean == -difference.mean
     assert (gain.low, gain.high) == pytest.approx((-difference.high, -difference.low))
     assert gain.n == 20
+
+
+def test_knobs_are_what_differs_from_neutral():
+    """An infinite number is None in a file; a file from before there was ``neutral`` has 0 and None for it."""
+    record = {
+        "objective": {"threshold": None, "gamma": 1.0, "strength": 0.0, "kind": "soft"},
+        "optimiser": {"name": "sgd", "lr": 0.1, "weight_decay": 0.0},
+    }
+    part = {"arms": {"one": {"record": record, "keys": [], "seeds": [], "search": []}}}
+
+    def knobs(**more):
+        return Results(
+            {"experiment": "x", "profile": "smoke", "missing": [], "settings": {"a/b": {**part, **more}}}
+        ).knobs
+
+    assert knobs()("one") == {"lr": 0.1, "gamma": 1.0, "kind": "soft"}
+    neutral = {"threshold": None, "gamma": 1.0, "strength": 0.5, "kind": "hard"}
+    assert knobs(neutral=neutral)("one") == {"lr": 0.1, "strength": 0.0, "kind": "soft"}
+    assert knobs(neutral={**neutral, "threshold": 3.0})("one")["threshold"] == math.inf

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, multi_margin_loss
 
 from companion import Objective, PartialNorm, length_stability, partial_norm
 from companion.models.mlp import MLP
 from companion.training.images import ImageTrainee
 from companion.training.loop import fit
 from companion.training.perceptrons import PerceptronTrainee, logit_gradient
-from companion.training.probes import all_probes, logit_probes
+from companion.training.probes import all_probes, class_loss, logit_probes, row_losses
 
 KNOBS = [(float("inf"), 0.0), (1.0, 0.0), (float("inf"), 0.3), (1.0, 0.3)]
 
@@ -128,7 +130,7 @@ def test_probes_against_row_by_row():
     def transform(z):
         return partial_norm(z.flatten(0, -2), 2.5).view_as(z)
 
-    probes = all_probes((logits, labels, None), (logits, labels, None), transform)
+    probes = all_probes((logits, labels, None), (logits, labels, None), transform, class_loss)
     rows = {
         name: []
         for name in ("loss", "entropy", "length", "centred_length", "gradient", "radial_gradient", "growing_share")
@@ -155,13 +157,53 @@ def test_probes_against_row_by_row():
     assert probes["generalisation_gap"].item() == 0
 
 
+def _square(logits, labels):
+    """An invented criterion, without ``reduction``: the mean square of 1 - p_y."""
+    return (1 - logits.softmax(1).gather(1, labels[:, None])).square().mean()
+
+
+WEIGHT = torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64)
+CRITERIA = {
+    "no reduction": (_square, lambda z, y: (1 - z.softmax(0)[y]) ** 2),
+    "argument": (partial(cross_entropy, weight=WEIGHT), lambda z, y: WEIGHT[y] * cross_entropy(z, y)),
+    "attribute": (torch.nn.MultiMarginLoss(reduction="sum"), lambda z, y: multi_margin_loss(z[None], y[None])),
+}
+
+
+@pytest.mark.parametrize("name", CRITERIA)
+def test_the_recorded_logit_gradient_is_that_of_the_run_s_criterion(name):
+    criterion, of_one_row = CRITERIA[name]
+    trainee = _trainee()
+    trainee.objective = Objective(criterion=criterion, logit_transform=PartialNorm(1.0))
+    measured = trainee.measure(0)
+    lengths, radial = [], []
+    for z, y in zip(trainee.network(trainee.train[0][:50]).detach(), trainee.train[1][:50], strict=True):
+        leaf = z.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(of_one_row(partial_norm(leaf, 1.0), y), leaf)
+        lengths.append(gradient.norm())
+        radial.append((gradient @ z).abs() / z.norm())
+    torch.testing.assert_close(measured["gradient"][0], torch.stack(lengths).mean(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(measured["radial_gradient"][0], torch.stack(radial).mean(), rtol=0, atol=1e-12)
+    plain = Objective(logit_transform=PartialNorm(1.0))
+    trainee.objective = plain
+    assert abs(trainee.measure(0)["gradient"] - measured["gradient"]) > 1e-3, "it must not be cross-entropy's"
+
+
+def test_row_losses_leave_the_criterion_alone():
+    criterion = torch.nn.CrossEntropyLoss()
+    logits, labels = torch.zeros(2, 3, 4), torch.zeros(2, 3, dtype=torch.long)
+    assert row_losses(criterion)(logits, labels).shape == (2, 3)
+    assert criterion.reduction == "mean"
+    assert row_losses(cross_entropy) is class_loss
+
+
 def test_a_mask_leaves_rows_out():
     logits = torch.randn(1, 10, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     labels = torch.zeros(1, 10, dtype=torch.long)
     mask = (torch.arange(10) < 6).double()[None]
     masked, cut = (
-        logit_probes(logits, labels, lambda z: z, mask),
-        logit_probes(logits[:, :6], labels[:, :6], lambda z: z),
+        logit_probes(logits, labels, lambda z: z, class_loss, mask),
+        logit_probes(logits[:, :6], labels[:, :6], lambda z: z, class_loss),
     )
     for name, value in cut.items():
         torch.testing.assert_close(masked[name], value, rtol=0, atol=1e-12)
@@ -173,5 +215,5 @@ def test_blow_up_pressure_is_loss_minus_entropy():
     log_probs = logits.log_softmax(-1)
     loss = -log_probs.gather(-1, labels[..., None]).squeeze(-1)
     entropy = -(log_probs.exp() * log_probs).sum(-1)
-    share = logit_probes(logits, labels, lambda z: z)["growing_share"]
+    share = logit_probes(logits, labels, lambda z: z, class_loss)["growing_share"]
     assert share.item() == pytest.approx((loss < entropy).double().mean().item())
