@@ -1,16 +1,12 @@
-"""The live figure `output_ball`: its mathematics against the library's, its two faces, its scripts."""
+"""The live figure `output_ball`: its mathematics against the library's, its two faces, its controls."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-from html.parser import HTMLParser
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import ipywidgets
@@ -23,7 +19,6 @@ from companion import geometry, widgets
 from companion.methods import partial_norm
 from companion.widgets import output_ball
 
-FOLDER = Path(widgets.__file__).parent
 GRID = [-5.0, -3.5, -2.0, -0.05, 0.0, 0.7, 1.2, 2.5, 5.0]
 THRESHOLDS = [0.5, 2.0, 5.0]
 VECTORS = [list(pair) for pair in itertools.product(GRID, GRID)] + [
@@ -33,36 +28,10 @@ VECTORS = [list(pair) for pair in itertools.product(GRID, GRID)] + [
 ]
 
 
-def find_node() -> str:
-    """Return Playwright's Node, else the system's; none is a failure in CI and a skip with its reason elsewhere."""
-    try:
-        import playwright
-    except ModuleNotFoundError:
-        bundled = None
-    else:
-        bundled = Path(playwright.__file__).parent / "driver" / ("node.exe" if sys.platform == "win32" else "node")
-    found = str(bundled) if bundled is not None and bundled.exists() else shutil.which("node")
-    if found is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(
-            "no Node: neither in the playwright package nor on the PATH"
-        )
-    return found
-
-
-def run_node(code: str, given: object) -> Any:
-    """Run the figure's module followed by `code`, which reads `given` and ends in `answer`; return the answer."""
-    program = f"{widgets.module_source('output_ball')}\nconst given = {json.dumps(given)};\n{code}\n"
-    program += "process.stdout.write(JSON.stringify(answer));\n"
-    done = subprocess.run(
-        [find_node(), "--input-type=module", "-"],
-        input=program,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+@pytest.fixture(scope="session")
+def run(run_node: Callable[..., Any]) -> Callable[..., Any]:
+    """Run this figure's module followed by code."""
+    return partial(run_node, "output_ball")
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +46,9 @@ def cases() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def drawn(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def drawn(cases: list[dict[str, Any]], run: Callable[..., Any]) -> list[dict[str, Any]]:
     """What the figure's exported functions say of every case."""
-    return run_node(
+    return run(
         """
         const answer = given.map(({ z, label, threshold }) => ({
           softmax: softmax(z), logSumExp: logSumExp(z), loss: loss(z, label), entropy: entropy(z), length: length(z),
@@ -136,8 +105,8 @@ def test_pull_on_the_length_is_minus_the_derivative_along_the_ray(cases, drawn):
         close(shown["pull"], -r.grad)
 
 
-def test_loss_equals_entropy_on_the_boundary_and_nowhere_else_on_the_grid(cases, drawn):
-    ends = run_node("const answer = boundary(5);", None)
+def test_loss_equals_entropy_on_the_boundary_and_nowhere_else_on_the_grid(cases, drawn, run):
+    ends = run("const answer = boundary(5);")
     for weight in torch.linspace(0, 1, 11, dtype=torch.float64):
         z = (1 - weight) * torch.tensor(ends[0], dtype=torch.float64) + weight * torch.tensor(
             ends[1], dtype=torch.float64
@@ -152,9 +121,9 @@ def test_loss_equals_entropy_on_the_boundary_and_nowhere_else_on_the_grid(cases,
             assert (gap < -1e-12) == (lead < 0), case
 
 
-def test_level_lines_have_the_loss_they_are_named_for():
+def test_level_lines_have_the_loss_they_are_named_for(run):
     levels = [0.03, 0.5, 1.3, 8.5]
-    margins = run_node("const answer = given.map(marginOfLoss);", levels)
+    margins = run("const answer = given.map(marginOfLoss);", levels)
     z = torch.tensor([[margin, 0.0] for margin in margins], dtype=torch.float64)
     close(levels, F.cross_entropy(z, torch.zeros(len(levels), dtype=torch.long), reduction="none"))
 
@@ -172,14 +141,14 @@ SENTENCES = [
 ]
 
 
-def test_the_sentence_says_what_is_the_case():
+def test_the_sentence_says_what_is_the_case(run):
     code = "const answer = given.map((changes) => sentence(state({ ...defaults, ...changes })));"
-    assert run_node(code, [state for state, _, _ in SENTENCES]) == [[words, turn] for _, words, turn in SENTENCES]
+    assert run(code, [state for state, _, _ in SENTENCES]) == [[words, turn] for _, words, turn in SENTENCES]
 
 
-def test_the_state_is_what_the_page_says_of_the_paper_s_first_figure():
+def test_the_state_is_what_the_page_says_of_the_paper_s_first_figure(run):
     """(2.5, 1.2): with class 1 true the loss is .241 and the pull is outward; the printed 1.54 belongs to class 2."""
-    shown = run_node("const answer = [0, 1].map((label) => state({ ...defaults, label }));", None)
+    shown = run("const answer = [0, 1].map((label) => state({ ...defaults, label }));")
     assert [round(now["loss"], 4) for now in shown] == [0.2410, 1.5410]
     assert [round(now["pull"], 4) for now in shown] == [0.1004, -0.3684]
 
@@ -187,50 +156,14 @@ def test_the_state_is_what_the_page_says_of_the_paper_s_first_figure():
 # ---- one figure, two faces ----
 
 
-class Places(HTMLParser):
-    """Collect the places of figures: their attributes, and how many tags stay open."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.models: list[dict[str, str]] = []
-        self.words, self.pictures, self.depth = [], [], 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        self.depth += 1
-        if "data-widget" in given:
-            self.models.append(given)
-        if tag == "svg":
-            self.pictures.append(given)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Elements that close themselves leave the depth alone."""
-
-    def handle_endtag(self, tag: str) -> None:
-        self.depth -= 1
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-
-def parse(html: str) -> Places:
-    places = Places()
-    places.feed(html)
-    places.close()
-    return places
-
-
-def test_defaults_of_script_page_and_notebook_agree():
-    defaults = run_node("const answer = defaults;", None)
-    assert defaults == output_ball.DEFAULTS
-    assert widgets.OutputBall().values() == output_ball.DEFAULTS
-    assert run_node("const answer = LIMIT;", None) == output_ball.LIMIT
+def test_the_limit_of_script_and_page_agree(run):
+    assert run("const answer = LIMIT;") == output_ball.LIMIT
 
 
 @pytest.mark.parametrize(
     "model", [{}, {"z": (-1.25, 4.0), "label": 1}, {"clip": True, "threshold": 0.75, "compact": True}]
 )
-def test_the_static_face_carries_the_values_and_a_described_picture(model):
+def test_the_static_face_carries_the_values_and_a_described_picture(model, parse):
     html = widgets.static_html("output_ball", **model)
     places = parse(html)
     assert json.loads(places.models[0]["data-model"]) == {**output_ball.DEFAULTS, **json.loads(json.dumps(model))}
@@ -241,7 +174,7 @@ def test_the_static_face_carries_the_values_and_a_described_picture(model):
     assert places.pictures[0]["aria-label"] == sentence == places.words[-1]
 
 
-def test_the_static_face_escapes_what_could_end_an_attribute(monkeypatch):
+def test_the_static_face_escapes_what_could_end_an_attribute(monkeypatch, parse):
     nasty = "\"'><script>&"
     monkeypatch.setattr(output_ball, "checked", lambda values: {**values, "note": nasty})
     html = widgets.static_html("output_ball")
@@ -285,45 +218,19 @@ def test_a_wrong_value_is_named(model, error, words):
             widgets.OutputBall(**model)
 
 
-def test_an_unknown_figure_is_named():
-    for function in (widgets.static_html, widgets.module_source):
-        with pytest.raises(ValueError, match=r"no live figure 'nothing'; there are: .*output_ball"):
-            function("nothing")
-
-
-def test_empty_places_in_a_page_are_filled_and_nothing_else_is():
-    page = (
-        """# Title\n\n<div data-widget="output_ball" data-model='{"label": 1}'></div>\n\n`<div data-widget="">` stays"""
-    )
-    filled = widgets.fill_places(page)
-    face = widgets.static_html("output_ball", label=1)
-    assert filled == f'# Title\n\n{face}\n\n`<div data-widget="">` stays'
-    assert widgets.fill_places(filled) == filled
-    with pytest.raises(ValueError, match="no live figure 'gone'"):
-        widgets.fill_places('<div data-widget="gone"></div>')
-
-
 def test_the_small_face_has_one_arrow_and_no_ball():
     full, small = (widgets.static_html("output_ball", compact=compact) for compact in (False, True))
     assert (full.count(" Z"), small.count(" Z")) == (2 + 3, 2 + 1)  # two regions, and the arrows' heads
     assert (full.count("<circle"), small.count("<circle")) == (2, 1)
 
 
-def test_the_notebook_class_shows_both_faces():
+def test_the_notebook_class_shows_both_faces(parse):
     figure = widgets.OutputBall(z=(1.0, -2.0), clip=True)
     data, _ = figure._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
     figure.threshold = 3.25
     model = json.loads(parse(figure._repr_mimebundle_()[0]["text/html"]).models[0]["data-model"])
     assert model == {"z": [1.0, -2.0], "label": 0, "threshold": 3.25, "clip": True, "compact": False}
-
-
-def test_only_the_figure_s_values_are_synchronised_under_its_names():
-    figure = widgets.OutputBall()
-    own = {name for name in figure.keys if not name.startswith("_")} - set(ipywidgets.DOMWidget().keys)
-    assert own == set(output_ball.DEFAULTS)
-    assert figure._esm == widgets.module_source("output_ball")
-    assert "--luc-pon" in figure._css
 
 
 # ---- in a notebook: links ----
@@ -382,67 +289,3 @@ def test_controls_leave_a_sentence_where_no_widgets_run():
 def test_the_chosen_threshold_has_a_default_where_there_is_no_figure():
     assert widgets.chosen_threshold(widgets.OutputBall(threshold=3.5)) == 3.5
     assert widgets.chosen_threshold(None, default=10.0) == 10.0
-
-
-# ---- the scripts ----
-
-
-def test_the_bundle_is_one_classic_script_without_module_syntax_or_address(tmp_path):
-    script = widgets.bundle()
-    assert not re.search(r"^\s*(import|export)\b", script, re.MULTILINE)
-    assert not re.search(r"\bimport\s*\(|import\.meta", script)
-    assert not re.search(r"https?:|//[a-z0-9.-]+\.[a-z]{2,}/|\burl\(", script)
-    assert "eval(" not in script
-    for name in widgets.figures():
-        assert f"figures.{name} = " in script
-    file = tmp_path / "bundle.cjs"
-    file.write_text(script, encoding="utf-8")
-    subprocess.run([find_node(), "--check", str(file)], check=True, capture_output=True)
-
-
-def test_module_syntax_that_the_bundle_cannot_carry_is_refused(monkeypatch):
-    read = widgets._read
-    monkeypatch.setattr(widgets, "_read", lambda file: read(file) + '\nimport { a } from "./other.js";\n')
-    with pytest.raises(RuntimeError, match="module syntax"):
-        widgets.bundle()
-
-
-@pytest.mark.parametrize("name", widgets.figures())
-def test_a_figure_is_short_and_asks_for_nothing_from_outside(name):
-    source = (FOLDER / f"{name}.js").read_text(encoding="utf-8")
-    assert source.count("\n") < 300
-    assert not re.search(r"fetch\(|XMLHttpRequest|WebSocket|https?:", source)
-
-
-def test_every_colour_is_a_token_with_the_light_value_behind_it():
-    css = widgets.tokens_css()
-    light = dict(re.findall(r"(--luc-[a-z]+):\s*(#[0-9a-f]{6});", css.split("}")[0]))
-    assert len(light) >= 10
-    sources = {
-        file.name: file.read_text(encoding="utf-8") for file in FOLDER.iterdir() if file.suffix in (".js", ".py")
-    }
-    text = "\n".join([*sources.values(), widgets.static_html("output_ball")])
-    used = re.findall(r"var\((--luc-[a-z]+), (#[0-9a-f]{6})\)", text)
-    assert {name for name, _ in used} >= {
-        "--luc-pon",
-        "--luc-ink",
-        "--luc-muted",
-        "--luc-page",
-        "--luc-card",
-        "--luc-rule",
-    }
-    for name, value in used:
-        assert light[name] == value, f"{name} falls back to {value}"
-    scripts = "\n".join(text for file, text in sources.items() if file.endswith(".js"))
-    loose = re.sub(r"var\(--luc-[a-z]+, #[0-9a-f]{6}\)|#000 80%", "", scripts)
-    assert not re.search(r"#[0-9a-fA-F]{3,8}\b|\brgba?\(|\bhsla?\(", loose), "a colour that is no token"
-
-
-def test_without_the_extra_pages_are_built_and_the_notebook_class_names_it(monkeypatch):
-    for name in ("anywidget", "ipywidgets", "traitlets"):
-        monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delitem(sys.modules, "companion.widgets._live", raising=False)
-    assert "output_ball" in widgets.bundle()
-    assert "<svg" in widgets.static_html("output_ball")
-    with pytest.raises(ImportError, match=r"anywidget is not installed.*logits-under-control\[widgets\]"):
-        _ = widgets.OutputBall
