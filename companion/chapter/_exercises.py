@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import html
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -170,9 +171,9 @@ def check_function(
     if not callable(answer):
         return feedback("open", "Define the function, and run the cell again.")
     for case in cases:
-        wanted = reference(*case)
+        wanted = reference(*copy.deepcopy(case))
         try:
-            found = answer(*case)
+            found = answer(*copy.deepcopy(case))  # a function that writes into its input must not change the question
         except Exception as error:  # noqa: BLE001  (the reader's own function may raise anything)
             return feedback("not yet", f"For {_short(case)} your function raises {type(error).__name__}: {error}")
         if found is Ellipsis or found is None:

@@ -84,6 +84,7 @@ def test_gap(results: Make, sign: int, word: str) -> None:
         curves[arm, "length_deviation"] = [0, 0, 0, 0, 1 + k]
         curves[arm, "generalisation_gap"] = [0, 0, 0, 0, 10 + sign * k]
     shown = chapter.figure_gap(results(ERRORS, curves=curves))
+    assert "0% of all orders" in caption(shown)
     assert word in caption(shown)
 
 
@@ -98,7 +99,7 @@ def test_sentences_follow_the_data(results: Make) -> None:
     assert "method's error is higher" in chapter.say_rival(bad).markdown
     same = results({**ERRORS, "P-ON": [2.1, 2.0, 2.2], "weight decay": [2.0, 2.1, 2.21]})
     assert "not clearly different" in chapter.say_rival(same).markdown
-    main = results({"weight decay": [1.6, 1.7, 1.8], "P-ON + weight decay": [1.1, 1.21, 1.29]})
+    main = results({"weight decay": [1.6, 1.7, 1.8] * 2, "P-ON + weight decay": [1.1, 1.21, 1.29] * 2})
     assert "**agrees**" in chapter.say_in_one_line(main).markdown
     share = results(ERRORS, curves={("vanilla", "growing_share"): [0.5, 0.6, 0.7, 0.8, 0.9]})
     assert "90.1 % with *vanilla*" in chapter.say_growing(share).markdown
@@ -119,6 +120,16 @@ def test_diverged_runs_are_named_and_never_called_a_gain(results: Make) -> None:
     assert "| diverged" in chapter.table_matched_rate({"pon-mnist": runs}).text
     lost = results(ERRORS, curves={("vanilla", "train_loss"): [1, 1, 1, 1, float("nan")]})
     assert isinstance(chapter.figure_length(lost), Prose)
+
+
+def test_a_weak_order_of_few_arms_is_not_called_one(results: Make) -> None:
+    curves = {}
+    for k, (arm, gap) in enumerate(zip(ARMS, (1, 3, 2, 6, 4, 5), strict=True)):
+        curves[arm, "length_deviation"] = [0, 0, 0, 0, 1 + k]
+        curves[arm, "generalisation_gap"] = [0, 0, 0, 0, gap]
+    runs = results({arm: errors for arm, errors in ERRORS.items() if arm != "P-ON + weight decay"}, curves=curves)
+    assert "show no clear order: rank correlation +0.80 over 5 arms" in caption(chapter.figure_gap(runs))
+    assert chapter.share_of_orders(0.6, 5) == pytest.approx(42 / 120)
 
 
 def test_growing_counts_do_not_lose_digits() -> None:
