@@ -6,7 +6,7 @@ import html
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from companion import papers
@@ -82,7 +82,8 @@ class Comparison:
         p: two-sided p-value of the paired t test, not corrected.
         effect: the paper's difference, or None.
         diverged: how many runs of (baseline, better) diverged.
-        unfinished: whether runs of either arm are still missing.
+        unfinished: whether runs of either arm are still missing, or were never asked for: the record has fewer paired seeds
+            than its contrast fixes, or is only a trial (the profile ``smoke``).
     """
 
     label: str
@@ -109,7 +110,7 @@ class Comparison:
         """The verdict by the rule of `verdict`.
 
         No verdict is "diverged" (a run of either arm did), "unfinished" (not all seeds fixed beforehand have run: to judge
-        earlier would be to stop when the numbers please), "one pair" (n is 1), and a dash (the paper prints no effect).
+        earlier would be to stop when the numbers please; a smaller record is never judged), "one pair" (n is 1), and a dash (the paper prints no effect).
         """
         if any(self.diverged):
             return "diverged"
@@ -121,7 +122,7 @@ class Comparison:
 
     @property
     def judged(self) -> bool:
-        """Whether the difference may be shown: no run diverged and none is missing."""
+        """Whether the difference may be shown: no run diverged and the seeds are all there."""
         return not any(self.diverged) and not self.unfinished
 
     @property
@@ -164,11 +165,18 @@ def compare(
         p=gain.p,
         effect=effect,
         diverged=(diverged(results, baseline), diverged(results, better)),
-        unfinished=results.unfinished(better) or results.unfinished(baseline),
+        unfinished=results.unfinished(better) or results.unfinished(baseline) or _smaller(results, gain.n),
     )
 
 
-def _setting(results: Mapping[str, Any], ours: Mapping[str, str]) -> Any | None:
+def _smaller(results: Any, n: int) -> bool:
+    """Say whether a record of one setting, with ``n`` paired seeds, is smaller than what was fixed beforehand."""
+    contrasts = [contrast for paper in papers.names() for contrast in papers.contrasts(paper)]
+    asked = [c.n for c in contrasts if (c.experiment, f"{c.data}/{c.model}") == (results.name, results.settings[0])]
+    return results.profile == "smoke" or n < max(asked, default=0)
+
+
+def _setting(results: Mapping[str, Any], ours: Mapping[str, Any]) -> Any | None:
     """Return the recorded results that repeat a printed row, or None where its runs are not recorded."""
     found = results.get(ours["experiment"])
     if found is None:
@@ -260,7 +268,7 @@ def recorded_note(results: Any) -> str:
     made = results.provenance
     days = sorted({str(date)[:10] for date in (made["dates"] or [made["date"]])})
     note = (
-        f"Recorded on {made['device']}, torch {made['versions']['torch']}, {' to '.join(days)}: {made['runs']} runs, "
+        f"Recorded at the size `{results.profile}` on {made['device']}, torch {made['versions']['torch']}, {' to '.join(days)}: {made['runs']} runs, "
         f"the search included, {made['seconds'] / 3600:.1f} core-hours."
     )
     if results.complete:
@@ -292,20 +300,23 @@ def error_table(results: Any, arms: Sequence[str] | None = None, metric: str = "
     return render_table(head, rows, caption=caption)
 
 
-def knobs_text(knobs: Mapping[str, float]) -> str:
-    """Write an arm's knobs: learning rate, δ, α, weight decay, those that act.
+_KNOBS = {"threshold": "δ = {:.3g}", "stability": "α = {:.2g}", "weight_decay": "decay {:.2g}"}
+"""How a knob is written; one that is not here is written under its own name."""
+
+
+def knobs_text(knobs: Mapping[str, Any]) -> str:
+    """Write an arm's learning rate and its knobs, as `companion.results.Results.knobs` returns them.
 
     Example:
-        >>> knobs_text({"lr": 0.1, "threshold": 8.0, "stability": 0.0, "weight_decay": 0.0})
-        '0.1, δ = 8'
+        >>> knobs_text({"lr": 0.1, "threshold": 8.0, "strength": 0.25})
+        '0.1, δ = 8, strength = 0.25'
     """
-    parts = [
-        f"{knobs['lr']:.3g}",
-        f"δ = {knobs['threshold']:.3g}" if math.isfinite(knobs["threshold"]) else "",
-        f"α = {knobs['stability']:.2g}" if knobs["stability"] else "",
-        f"decay {knobs['weight_decay']:.2g}" if knobs["weight_decay"] else "",
-    ]
-    return ", ".join(part for part in parts if part)
+    parts = [f"{knobs['lr']:.3g}"]
+    for name, value in knobs.items():
+        if name != "lr":
+            plain_form = "= {}" if isinstance(value, str) else "= {:.3g}"
+            parts.append(_KNOBS.get(name, f"{name} {plain_form}").format(value))
+    return ", ".join(parts)
 
 
 def family_note(results: Mapping[str, Any], paper: str, family: str) -> str:
@@ -323,22 +334,20 @@ def family_note(results: Mapping[str, Any], paper: str, family: str) -> str:
     for contrast in papers.contrasts(paper):
         if contrast.family != family:
             continue
-        found = results.get(contrast.experiment)
-        if found is not None and len(found.settings) > 1:
-            found = found[f"{contrast.data}/{contrast.model}"]
-        if found is None or len(set(found.seeds(contrast.better)) & set(found.seeds(contrast.baseline))) < 2:
+        found = _setting(results, {**asdict(contrast), "setting": f"{contrast.data}/{contrast.model}"})
+        if found is None:
             continue
-        if diverged(found, contrast.better) + diverged(found, contrast.baseline):
+        ours = compare(found, contrast.better, contrast.baseline)
+        if any(ours.diverged):
             lost += 1
             continue
-        if found.unfinished(contrast.better) or found.unfinished(contrast.baseline):
+        if ours.unfinished:
             open_ += 1
             continue
-        gain = found.gain(contrast.better, contrast.baseline)
-        side = "lower" if gain.mean > 0 else "higher"
+        side = "lower" if ours.difference > 0 else "higher"
         where = f"{contrast.data}, {contrast.model}"
         members.append(f"{contrast.better} against {contrast.baseline} ({where}; its error is {side})")
-        p_values.append(gain.p)
+        p_values.append(ours.p)
     reasons = [f"{lost} left out: a run diverged"] * bool(lost) + [f"{open_} left out: seeds are missing"] * bool(open_)
     without = f" ({'; '.join(reasons)})" if reasons else ""
     if not members:

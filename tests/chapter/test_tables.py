@@ -21,7 +21,7 @@ from companion.chapter import (
     table_beside,
     verdict,
 )
-from companion.chapter._tables import VERDICTS
+from companion.chapter._tables import VERDICTS, knobs_text
 from companion.experiments.partial_output_norm import ARMS
 from companion.results import Results
 
@@ -60,12 +60,12 @@ def test_the_rule_refuses_nonsense(arguments: tuple[float, float, float]) -> Non
 
 
 def test_compare_is_oriented_so_that_a_falling_error_is_positive(results: Make) -> None:
-    runs = results({"vanilla": [2.0, 2.2, 2.4], "P-ON": [1.5, 1.8, 1.8]})
+    runs = results({"vanilla": [2.0, 2.2, 2.4, 2.2, 2.2], "P-ON": [1.5, 1.8, 1.8, 1.7, 1.7]})
     found = compare(runs, "P-ON", "vanilla", effect=0.5)
     assert found.means == pytest.approx((2.2, 1.7))
     assert found.difference == pytest.approx(0.5)
-    sd = math.sqrt(((0.5 - 0.5) ** 2 + (0.4 - 0.5) ** 2 + (0.6 - 0.5) ** 2) / 2)
-    half = 4.302652729911275 * sd / math.sqrt(3)  # Student's t for 95 %, two degrees of freedom
+    sd = math.sqrt(((0.4 - 0.5) ** 2 + (0.6 - 0.5) ** 2) / 4)
+    half = 2.7764451051977987 * sd / math.sqrt(5)  # Student's t for 95 %, four degrees of freedom
     assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half))
     assert found.verdict == "agrees"
     assert compare(runs, "vanilla", "P-ON", effect=0.5).verdict == "opposite"
@@ -73,11 +73,42 @@ def test_compare_is_oriented_so_that_a_falling_error_is_positive(results: Make) 
 
 
 def test_one_pair_gets_no_verdict(results: Make) -> None:
-    assert compare(results({"vanilla": [2.0], "P-ON": [1.5]}), "P-ON", "vanilla", effect=0.5).verdict == "one pair"
+    runs = results({"vanilla": [2.0], "P-ON": [1.5]}, experiment="without a contrast")
+    assert compare(runs, "P-ON", "vanilla", effect=0.5).verdict == "one pair"
+
+
+def test_a_record_with_fewer_seeds_than_its_contrast_fixes_gets_no_verdict(results: Make) -> None:
+    """As a `smoke` record in the place of the full one would: complete by its own recipe, and yet nothing to judge by."""
+    worse = {"weight decay": [1.0, 1.01, 1.0, 1.01, 1.0], "P-ON + weight decay": [2.0, 2.02, 2.01, 2.02, 2.01]}
+    table = papers.table("p_on", "Table 1")
+
+    def shown(runs: Results) -> str:
+        recorded = {"pon-mnist": runs}
+        return table_beside(recorded, table).text + family_note(recorded, "p_on", "pon-main") + recorded_note(runs)
+
+    whole = results(worse)
+    assert compare(whole, "P-ON + weight decay", "weight decay", effect=0.5).verdict == "opposite"
+    assert "opposite" in shown(whole)
+    assert "over the 1 comparison fixed" in shown(whole)
+    fewer = results({arm: errors[:2] for arm, errors in worse.items()})
+    smoke = Results({**whole.data, "profile": "smoke"})
+    for runs in (fewer, smoke):
+        assert runs.complete
+        found = compare(runs, "P-ON + weight decay", "weight decay", effect=0.5)
+        assert (found.verdict, found.judged) == ("unfinished", False)
+        assert not any(word in shown(runs) for word in VERDICTS)
+        assert "no comparison can be judged yet (1 left out: seeds are missing)" in shown(runs)
+    assert "at the size `smoke`" in recorded_note(smoke)
+    assert "at the size `laptop`" in recorded_note(whole)
+    assert compare(results({"vanilla": [2, 2.1], "P-ON": [1, 1.2]}, settings=["cora/gat"]), "P-ON", "vanilla").judged
 
 
 def test_no_verdict_before_all_seeds_have_run(results: Make) -> None:
-    errors = {"vanilla": [2.0, 2.2, 2.4], "stability only": [1.5, 1.8, 1.8], "norm only": [1.4, 1.7, 1.7]}
+    errors = {
+        "vanilla": [2.0, 2.2, 2.4, 2.2, 2.2],
+        "stability only": [1.5, 1.8, 1.8, 1.7, 1.7],
+        "norm only": [1.4, 1.8, 1.8, 1.7, 1.7],
+    }
     runs = results(errors, missing=["mnist/mlp-3: stability only: final runs of seeds 3, 4"])
     assert compare(runs, "stability only", "vanilla", effect=0.5).verdict == "unfinished"
     assert compare(runs, "norm only", "vanilla", effect=0.5).verdict == "agrees"
@@ -87,14 +118,16 @@ def test_no_verdict_before_all_seeds_have_run(results: Make) -> None:
 
 
 def test_table_beside_joins_printed_rows_with_runs(results: Make) -> None:
-    runs = results({"weight decay": [1.64, 1.66, 1.62], "P-ON + weight decay": [1.14, 1.17, 1.11]})
+    runs = results(
+        {"weight decay": [1.64, 1.66, 1.62, 1.66, 1.62], "P-ON + weight decay": [1.14, 1.17, 1.11, 1.17, 1.11]}
+    )
     panel = table_beside({"pon-mnist": runs}, papers.table("p_on", "Table 1"))
     rows = [
         [cell.text for cell in row.find_all(["th", "td"])]
         for row in BeautifulSoup(panel.html, "html.parser").select("tr")
     ]
     assert rows[1] == ["MNIST, MLP-3", "1.64 ± 0.1", "1.64 ± 0.02", "", "", ""]
-    assert rows[2][:4] == ["· with it, n = 3", "1.14 ± 0.08", "1.14 ± 0.03", "30.48 / 30.49 %"]
+    assert rows[2][:4] == ["· with it, n = 5", "1.14 ± 0.08", "1.14 ± 0.03", "30.48 / 30.49 %"]
     assert rows[2][4].startswith("+0.50 [")
     assert rows[2][5] == "agrees"
     assert [row[2] for row in rows[3:]] == ["not run"] * 6
@@ -103,13 +136,14 @@ def test_table_beside_joins_printed_rows_with_runs(results: Make) -> None:
 
 def test_table_2_reads_each_setting(results: Make) -> None:
     settings = ("cora/gcn", "cora/gat", "pubmed/gcn", "pubmed/gat")
-    runs = results({"vanilla": [20, 21, 22], "P-ON": [19, 20.2, 20.9]}, experiment="pon-graphs", settings=settings)
+    runs = results({"vanilla": [20, 21] * 10, "P-ON": [15, 15.9] * 10}, experiment="pon-graphs", settings=settings)
     panel = table_beside({"pon-graphs": runs}, papers.table("p_on", "Table 2"))
-    assert panel.text.count("n = 3") == 4
+    assert panel.text.count("n = 20") == 4
+    assert panel.text.count("| larger than printed") == 4
 
 
 def test_table_3_takes_the_inferred_effects(results: Make) -> None:
-    runs = results({arm: [1.8 - 0.1 * k, 1.9 - 0.1 * k, 2.0 - 0.1 * k] for k, arm in enumerate(ARMS)})
+    runs = results({arm: [v - 0.1 * k for v in (1.8, 1.9, 2.0, 2.1, 2.2)] for k, arm in enumerate(ARMS)})
     effects = {c.better: c.effect for c in papers.contrasts("p_on") if c.effect_basis == "inference"}
     panel = table_beside({"pon-mnist": runs}, papers.table("p_on", "Table 3"), effects=effects)
     lines = panel.text.splitlines()
@@ -159,6 +193,12 @@ def test_family_note_corrects_for_the_number_of_comparisons(results: Make) -> No
     note = family_note({"pon-mnist": runs}, "p_on", "pon-ablation")
     assert "over the 3 comparisons" in note
     assert "1 stays below 0.05: norm only against vanilla (mnist, mlp-3; its error is lower)" in note
+
+
+def test_a_knob_without_a_symbol_is_shown_by_its_name() -> None:
+    said = knobs_text({"lr": 0.2808, "threshold": 2.779, "stability": 0.002629, "weight_decay": 7.208e-05})
+    assert said == "0.281, δ = 2.78, α = 0.0026, decay 7.2e-05"
+    assert knobs_text({"lr": 0.1, "gamma": 2.0, "kind": "soft"}) == "0.1, gamma = 2, kind = soft"
 
 
 def test_printed_reductions_mark_the_one_that_does_not_follow() -> None:
