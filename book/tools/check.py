@@ -14,6 +14,8 @@ from pathlib import Path
 
 from book.tools import browser, build
 
+# Tests that read sources only: a missing field of a reference, a colour beside another, a stored output fail in seconds.
+SOURCES = ("tests/book/test_bibliography.py", "tests/book/test_colours.py", "tests/test_repository.py")
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -47,14 +49,16 @@ def stages(*, long: bool) -> list[tuple[str, Callable[[], int]]]:
     """Return the stages in order: what each looks at, and what runs it."""
     workers = str(min(os.cpu_count() or 1, 4))
     hurry = "" if long else " and not slow"
-    library = ["tests", "companion", "--doctest-modules", "-n", workers, "-m", f"not book and not browser{hurry}"]
-    pages = ["tests", "-m", f"(book or browser){hurry}"]
+    others = ["tests", *(f"--ignore={path}" for path in SOURCES)]
+    library = [*others, "companion", "--doctest-modules", "-n", workers, "-m", f"not book and not browser{hurry}"]
+    pages = [*others, "-m", f"(book or browser){hurry}"]
     quiet = ["-q", "--no-header"]
     return [
         ("style of code and notebooks", command("ruff", "check", ".")),
         ("form of code and notebooks", command("ruff", "format", "--check", ".")),
         ("spelling", command("codespell_lib")),
         ("imports point one way", script("lint-imports", "--no-logo")),
+        ("bibliography, colours, what git holds", command("pytest", *SOURCES, *quiet, **THREADS)),
         ("a Chromium for the last stage", chromium),
         ("unit tests, examples of docstrings, warnings as errors", command("pytest", *library, *quiet, **THREADS)),
         ("sources, fonts, scripts of the book", sources),

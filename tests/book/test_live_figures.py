@@ -1,4 +1,8 @@
-"""The live figure in the built pages: it mounts, obeys mouse, finger and keyboard, and shows the library's numbers."""
+"""The live figures in the built pages: all of them mount; `output_ball` obeys mouse, finger and keyboard, and shows the
+library's numbers.
+
+What every figure must do by itself is in `tests/widgets/test_every_figure.py`; a new figure in a page is found here.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +29,26 @@ def page_name(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+def pages_with_figures(book_html: Path) -> list[str]:
+    """Return the built pages that hold a place of a figure."""
+    pages = [path for folder in ("book", "notebooks") for path in sorted((book_html / folder).rglob("*.html"))]
+    return [str(path.relative_to(book_html)) for path in pages if "data-widget=" in path.read_text(encoding="utf-8")]
+
+
+def test_every_place_of_every_page_is_mounted(open_page, book_server, book_html):
+    """A page whose place stays empty, or whose script fails, is named; `open_page` judges console and network."""
+    pages = pages_with_figures(book_html)
+    assert set(PAGES) <= set(pages)
+    for name in pages:
+        page = open_page(f"{book_server}/{name}")
+        page.locator("[data-widget][data-mounted=true]").first.wait_for()
+        assert page.locator("[data-widget]:not([data-mounted])").count() == 0, name
+        for place in page.locator("[data-widget]").all():
+            assert place.get_by_role("group").first.get_attribute("aria-label"), name
+
+
 def figure_of(page: Any) -> Any:
-    """Return the first live figure of a page, mounted and in view."""
+    """Return the first output ball of a page, mounted and in view."""
     figure = page.locator(FIGURE).first
     figure.locator(".lf-handle").wait_for()
     figure.locator(".lf-plane").scroll_into_view_if_needed()
