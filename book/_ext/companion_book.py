@@ -2,7 +2,8 @@
 
 - Thebe's scripts are dropped: nothing here uses them and they name another origin.
 - The Colab button opens the branch `colab`, which holds the notebooks in plain Markdown.
-- Empty places of live figures in a page's source are filled with the figure's values and its fallback.
+- Empty places in a page's source are filled: of live figures with values and fallback, of the strip and the map of methods.
+- A chapter has the number of its file's name, not that of its position.
 - Docstrings, written to be read in an editor, are made safe for reStructuredText.
 """
 
@@ -13,9 +14,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.environment.collectors.toctree import TocTreeCollector
 
-from companion.widgets import fill_places
+from companion import chapter, widgets
 
 COLAB_BRANCH = "colab"
 
@@ -45,10 +49,43 @@ def point_colab_at_its_branch(
     visit(context.get("header_buttons", []))
 
 
-def fill_live_figures(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Fill `<div data-widget="name" data-model='{…}'></div>` in a Markdown page (notebooks bring theirs as output)."""
+def fill_places(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Fill `<div data-widget="name" …></div>` and `<div data-methods="…" …></div>` in a Markdown page.
+
+    Notebooks bring theirs as output.
+    """
     if app.env.doc2path(docname).endswith(".md"):
-        source[0] = fill_places(source[0])
+        source[0] = chapter.fill_places(widgets.fill_places(source[0]))
+
+
+def chapter_number(docname: str) -> int | None:
+    """Return the number in the name of a chapter, `notebooks/06_one_notation`, or None for another page."""
+    found = re.match(r"notebooks/(\d\d)_", docname)
+    return int(found[1]) if found else None
+
+
+def number_chapters_by_name(app: Sphinx) -> None:
+    """Let Sphinx's numbering of sections, which counts positions, give every chapter the number of its file's name."""
+    by_position = TocTreeCollector.assign_section_numbers
+    if getattr(by_position, "by_name", False):
+        return
+
+    def assign(self: TocTreeCollector, env: BuildEnvironment) -> list[str]:
+        before = env.toc_secnumbers
+        by_position(self, env)
+        for docname, numbers in env.toc_secnumbers.items():
+            number = chapter_number(docname)
+            if number is None:
+                continue
+            env.toc_secnumbers[docname] = {at: old and (number, *old[1:]) for at, old in numbers.items()}
+            titles = [env.titles[docname], *env.tocs[docname].findall(nodes.reference)]
+            for node in titles:
+                if node.get("secnumber"):
+                    node["secnumber"] = [number, *node["secnumber"][1:]]
+        return [docname for docname, numbers in env.toc_secnumbers.items() if numbers != before.get(docname)]
+
+    assign.by_name = True  # type: ignore[attr-defined]
+    TocTreeCollector.assign_section_numbers = assign  # type: ignore[method-assign]
 
 
 def quiet_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
@@ -91,8 +128,9 @@ def _quiet_line(line: str) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Connect the four changes."""
-    app.connect("source-read", fill_live_figures)
+    """Connect the five changes."""
+    app.connect("builder-inited", number_chapters_by_name)
+    app.connect("source-read", fill_places)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", point_colab_at_its_branch, priority=900)
     app.connect("autodoc-process-docstring", quiet_docstring, priority=400)

@@ -1,11 +1,13 @@
-"""The head of a chapter: where in a training step it acts, and what the reader gets from it."""
+"""The head of a chapter: where in a training step it acts, and what the reader gets from it; and all methods at a glance."""
 
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from companion import papers
 from companion.chapter._display import MUTED, RULE, SANS, Panel, inline, plain, style
 
 PLACES = ("backbone", "head", "logits", "transform", "criterion", "penalty", "update")
@@ -14,22 +16,74 @@ PLACES = ("backbone", "head", "logits", "transform", "criterion", "penalty", "up
 
 @dataclass(frozen=True)
 class Method:
-    """A method of the book: its colour, the places where it acts, and its chapter's page once there is one."""
+    """A method of the book, as the strip of every chapter and the map of the first page show it.
 
-    token: str
+    Attributes:
+        paper: the paper's short name; `companion.papers.chapter` says whether it has a chapter, and which.
+        colour: its name in ``companion/tokens.css``, and the class ``luc-<colour>`` of ``book/_static/book.css``.
+        fallback: that colour where no style sheet is.
+        places: those of `PLACES` where it acts.
+        title: its name and abbreviation, as the map prints them.
+        does: what it does, in words that follow the title.
+    """
+
+    paper: str
+    colour: str
     fallback: str
     places: tuple[str, ...]
-    page: str = ""
+    title: str
+    does: str
+
+    @property
+    def page(self) -> str:
+        """Its chapter's page, beside other chapters; empty as long as there is none."""
+        found = papers.chapter(self.paper) if self.paper in papers.names() else None
+        return f"{found.stem}.html" if found else ""
 
 
 METHODS: dict[str, Method] = {
-    "partial norm": Method("pon", "#4661ba", ("transform", "penalty"), "01_partial_output_norm.html"),
-    "scalable batch norm": Method("sbn", "#085636", ("transform",)),
-    "PowerGrad transform": Method("pgt", "#876816", ("criterion",)),
-    "tamed cross entropy": Method("tce", "#9d0211", ("criterion",)),
-    "norm loss": Method("nl", "#592d83", ("penalty", "update")),
+    "partial norm": Method(
+        paper="p_on",
+        colour="pon",
+        fallback="#4661ba",
+        places=("transform", "penalty"),
+        title="Partial norm, P-ON",
+        does="holds each sample’s logit vector inside a ball, and keeps the vectors of a batch about equally long.",
+    ),
+    "scalable batch norm": Method(
+        paper="sbn",
+        colour="sbn",
+        fallback="#085636",
+        places=("transform",),
+        title="Scalable batch norm, SBN",
+        does="standardises the logits of each class over the batch.",
+    ),
+    "PowerGrad transform": Method(
+        paper="pgt",
+        colour="pgt",
+        fallback="#876816",
+        places=("criterion",),
+        title="PowerGrad transform, PGT",
+        does="leaves the loss as it is and takes the gradient at another temperature.",
+    ),
+    "tamed cross entropy": Method(
+        paper="tce",
+        colour="tce",
+        fallback="#9d0211",
+        places=("criterion",),
+        title="Tamed cross entropy, TCE",
+        does="gives a sample less weight the larger its loss.",
+    ),
+    "norm loss": Method(
+        paper="nl",
+        colour="nl",
+        fallback="#592d83",
+        places=("penalty", "update"),
+        title="Norm loss, NL",
+        does="draws every weight vector towards length one.",
+    ),
 }
-"""The five methods; give a method its ``page`` when its chapter exists, and every strip links to it."""
+"""The methods of the book, in its order. Strip and map are made from it; links appear once `companion.papers` knows the chapter."""
 
 
 def you_are_here(*places: str, chapter: str = "") -> Panel:
@@ -37,7 +91,7 @@ def you_are_here(*places: str, chapter: str = "") -> Panel:
 
     Args:
         places: names of `PLACES`.
-        chapter: this chapter's method, whose dots do not link to their own page.
+        chapter: this chapter's method, one of `METHODS`, whose dots do not link to their own page.
 
     Raises:
         ValueError: a place or the chapter is unknown.
@@ -50,12 +104,11 @@ def you_are_here(*places: str, chapter: str = "") -> Panel:
         if place not in PLACES:
             raise ValueError(f"unknown place {place!r}; there are: {', '.join(PLACES)}")
     if chapter and chapter not in METHODS:
-        raise ValueError(f"unknown chapter {chapter!r}; there are: {', '.join(METHODS)}")
-    items = []
-    for place in PLACES:
-        dots = "".join(_dot(name, method, chapter) for name, method in METHODS.items() if place in method.places)
-        here = ' class="luc-here" aria-current="step"' if place in places else ""
-        items.append(f"<li{here}><span>{place}</span>{dots}</li>")
+        known = ", ".join(METHODS)
+        raise ValueError(
+            f"unknown chapter {chapter!r}; there are: {known}. A new method gets its entry in METHODS of "
+            "companion/chapter/_page.py"
+        )
     css = style(
         f""".luc-strip{{font:400 15px/1.3 {SANS};border-block:1px solid {RULE};margin:1em 0 2em;max-width:1080px}}
         .luc-strip ol{{list-style:none;display:flex;flex-wrap:wrap;margin:0;padding:0}}
@@ -66,16 +119,67 @@ def you_are_here(*places: str, chapter: str = "") -> Panel:
         .luc-strip .luc-here span{{color:var(--luc-ink, inherit);font-weight:600}}
         .luc-dot{{display:inline-block;width:10px;height:10px;border-radius:50%}}"""
     )
-    label = "The places of a training step" + (f"; this chapter acts at: {', '.join(places)}" if places else "")
     text = " → ".join(f"[{place}]" if place in places else place for place in PLACES)
-    return Panel(f'{css}<nav class="luc-strip" aria-label="{html.escape(label)}"><ol>{"".join(items)}</ol></nav>', text)
+    return Panel(css + _strip(places, chapter), text)
 
 
-def _dot(name: str, method: Method, chapter: str) -> str:
-    look = f'class="luc-dot" style="background:var(--luc-{method.token}, {method.fallback})"'
+def _strip(places: Sequence[str] = (), chapter: str = "", folder: str = "") -> str:
+    """Return the strip without its style, with links into a folder of chapters (here: the page's own)."""
+    items = []
+    for place in PLACES:
+        acting = {name: method for name, method in METHODS.items() if place in method.places}
+        dots = "".join(_dot(name, method, chapter, folder) for name, method in acting.items())
+        here = ' class="luc-here" aria-current="step"' if place in places else ""
+        items.append(f"<li{here}><span>{place}</span>{dots}</li>")
+    label = "The places of a training step" + (f"; this chapter acts at: {', '.join(places)}" if places else "")
+    return f'<nav class="luc-strip" aria-label="{html.escape(label)}"><ol>{"".join(items)}</ol></nav>'
+
+
+def _dot(name: str, method: Method, chapter: str, folder: str) -> str:
+    look = f'class="luc-dot" style="background:var(--luc-{method.colour}, {method.fallback})"'
     if method.page and name != chapter:
-        return f'<a {look} href="{method.page}" title="{name}" aria-label="{name}"></a>'
+        return f'<a {look} href="{folder}{method.page}" title="{name}" aria-label="{name}"></a>'
     return f'<span {look} role="img" title="{name}" aria-label="{name}"></span>'
+
+
+def _map(folder: str) -> str:
+    """Return the list of all methods: where each acts, its name as a link once it has a chapter, what it does."""
+    lines = []
+    for method in METHODS.values():
+        title, look = html.escape(method.title), f'class="luc-{method.colour}"'
+        name = f'<a {look} href="{folder}{method.page}">{title}</a>' if method.page else f"<span {look}>{title}</span>"
+        soon = "" if method.page else ' <span class="luc-soon">Chapter to come</span>'
+        lines.append(f"<dt>{', '.join(method.places)}</dt><dd>{name} {html.escape(method.does)}{soon}</dd>")
+    return f'<dl class="luc-map luc-wide">{"".join(lines)}</dl>'
+
+
+_PLACE = re.compile(r"""<div data-methods="([^"]*)"(?: data-chapters="([^"]*)")?></div>""")
+
+
+def fill_places(text: str) -> str:
+    """Fill the empty places of the strip and of the map in a page's source, so that no page repeats `METHODS`.
+
+    Args:
+        text: a page in Markdown; a place is ``<div data-methods="strip" data-chapters="../notebooks/"></div>``, or
+            ``"map"``, with the way from the page to the chapters. What is not such a place stays as it is.
+
+    Raises:
+        ValueError: a place asks for something else.
+
+    Example:
+        >>> fill_places('<div data-methods="map" data-chapters="../notebooks/"></div>').count("<dt>") == len(METHODS)
+        True
+    """
+
+    def fill(match: re.Match[str]) -> str:
+        folder = match[2] or ""
+        if match[1] == "strip":
+            return _strip(folder=folder)
+        if match[1] == "map":
+            return _map(folder)
+        raise ValueError(f"data-methods must be 'strip' or 'map', got {match[1]!r}")
+
+    return _PLACE.sub(fill, text)
 
 
 def at_a_glance(*, able: Sequence[str], before: str, minutes: Mapping[str, str]) -> Panel:

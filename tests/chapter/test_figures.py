@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from companion.chapter import Prose
+from companion.chapter import Prose, place_in_search, search_rank
 from companion.chapter import partial_output_norm as chapter
 from companion.experiments.partial_output_norm import ARMS
 from companion.results import Results
@@ -153,8 +153,8 @@ def test_a_control_stands_in_for_a_diverged_baseline(results: Make) -> None:
 def test_search_rank_finds_a_setting_among_an_arms_points(results: Make) -> None:
     runs = results({"vanilla": [1.0]})  # three points; the third has the lowest error
     for lr, place in ((0.03, 1), (0.02, 2), (0.01, 3), (0.04, None)):
-        assert chapter.search_rank(runs, "vanilla", {"lr": lr, "threshold": 5.0}) == place
-    assert chapter._place(runs, "vanilla", "vanilla").startswith("the rate 0.1 that the method chose")
+        assert search_rank(runs, "vanilla", {"lr": lr, "threshold": 5.0}) == place
+    assert place_in_search(runs, "vanilla", "vanilla").startswith("the rate 0.1 that the method chose")
 
 
 def test_matched_rate_shows_both_gains(results: Make) -> None:

@@ -77,7 +77,7 @@ class TestHead:
         from companion.plots import tokens
 
         for method in page.METHODS.values():
-            assert tokens()[method.token] == method.fallback
+            assert tokens()[method.colour] == method.fallback
 
     @pytest.mark.parametrize(("places", "chapter"), [(("loss",), ""), ((), "P-ON")])
     def test_strip_refuses_unknown_names(self, places: tuple[str, ...], chapter: str) -> None:
