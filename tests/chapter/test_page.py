@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from bs4 import BeautifulSoup
 
-from companion.chapter import Question, at_a_glance, equation, quiz, say, setup, source_beside, you_are_here
+from companion import papers
+from companion.chapter import (
+    Question,
+    at_a_glance,
+    equation,
+    fill_places,
+    quiz,
+    say,
+    setup,
+    source_beside,
+    you_are_here,
+)
 from companion.chapter import _page as page
 from companion.chapter import _setup as first_cell
 from companion.chapter._display import inline, plain
 from companion.methods import partial_norm
 from companion.methods.partial_output_norm import PartialNorm
+
+ROOT = Path(__file__).parents[2]
+MAP = '<div data-methods="map" data-chapters="../notebooks/"></div>'
 
 
 def soup(shown: object) -> BeautifulSoup:
@@ -67,11 +82,25 @@ class TestHead:
         dots = shown.select(".luc-dot")
         assert len(dots) == sum(len(method.places) for method in page.METHODS.values())
         assert all(dot["aria-label"] in page.METHODS for dot in dots)
-        assert not shown.select("a"), "this chapter does not link to itself, and the others have no page yet"
 
-    def test_strip_links_to_chapters_that_exist(self) -> None:
-        links = {link["href"] for link in soup(you_are_here("criterion")).select("a.luc-dot")}
-        assert links == {method.page for method in page.METHODS.values() if method.page}
+    @pytest.mark.parametrize("name", page.METHODS)
+    def test_strip_links_to_every_chapter_but_its_own(self, name: str) -> None:
+        links = {link["href"] for link in soup(you_are_here(chapter=name)).select("a.luc-dot")}
+        assert links == {method.page for other, method in page.METHODS.items() if method.page and other != name}
+        assert "01_partial_output_norm.html" in links or name == "partial norm"
+        for link in links:
+            assert (ROOT / "notebooks" / link).with_suffix(".ipynb").is_file()
+
+    def test_a_second_chapter_is_linked_as_soon_as_the_papers_know_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = papers._read
+        more = {**real("index"), "nl": {"title": "Norm loss", "chapter": "05_norm_loss"}}
+        monkeypatch.setattr(papers, "_read", lambda name: more if name == "index" else real(name))
+        here = {link["href"] for link in soup(you_are_here(chapter="partial norm")).select("a")}
+        assert here == {"05_norm_loss.html"}
+        assert 'href="../notebooks/05_norm_loss.html"' in fill_places(MAP)
+
+    def test_every_paper_is_on_the_strip(self) -> None:
+        assert set(papers.names()) <= {method.paper for method in page.METHODS.values()}
 
     def test_colours_are_the_tokens(self) -> None:
         from companion.plots import tokens
@@ -79,9 +108,12 @@ class TestHead:
         for method in page.METHODS.values():
             assert tokens()[method.colour] == method.fallback
 
-    @pytest.mark.parametrize(("places", "chapter"), [(("loss",), ""), ((), "P-ON")])
-    def test_strip_refuses_unknown_names(self, places: tuple[str, ...], chapter: str) -> None:
-        with pytest.raises(ValueError, match="unknown"):
+    @pytest.mark.parametrize(
+        ("places", "chapter", "says"),
+        [(("loss",), "", "unknown place 'loss'"), ((), "P-ON", "unknown chapter 'P-ON'.*chapter/_page.py")],
+    )
+    def test_strip_refuses_unknown_names(self, places: tuple[str, ...], chapter: str, says: str) -> None:
+        with pytest.raises(ValueError, match=says):
             you_are_here(*places, chapter=chapter)
 
     def test_glance(self) -> None:
@@ -90,6 +122,37 @@ class TestHead:
         assert [term.text for term in shown.select("dt")] == ["reading"]
         with pytest.raises(ValueError, match="how long"):
             at_a_glance(able=["x"], before="", minutes={})
+
+
+class TestFirstPage:
+    def test_strip_and_map_are_filled_and_nowhere_written_by_hand(self) -> None:
+        source = (ROOT / "book" / "index.md").read_text(encoding="utf-8")
+        assert "luc-dot" not in source
+        assert "luc-map" not in source
+        filled = BeautifulSoup(fill_places(source), "html.parser")
+        assert not filled.select("[data-methods]")
+        links = {link["href"] for link in filled.select("nav.luc-strip a, dl.luc-map a")}
+        assert links == {f"../notebooks/{method.page}" for method in page.METHODS.values() if method.page}
+        assert filled.select("nav.luc-strip li"), "the strip has its place"
+        assert filled.select("dl.luc-map dd"), "the map has its place"
+
+    def test_map_has_every_method_with_its_places_and_no_link_before_its_chapter(self) -> None:
+        shown = BeautifulSoup(fill_places(MAP), "html.parser")
+        for term, said, method in zip(shown.select("dt"), shown.select("dd"), page.METHODS.values(), strict=True):
+            assert term.text == ", ".join(method.places)
+            assert said.text.startswith(f"{method.title} {method.does}")
+            assert bool(said.select("a")) == bool(method.page) == (not said.select(".luc-soon"))
+
+    def test_every_method_has_its_class(self) -> None:
+        rules = (ROOT / "book" / "_static" / "book.css").read_text(encoding="utf-8")
+        bold = re.search(r":is\(a, span, strong, td, th\):is\((.+?)\)", rules)[1]
+        for method in page.METHODS.values():
+            assert f".luc-{method.colour} {{ color: var(--luc-{method.colour}); }}" in rules
+            assert f".luc-{method.colour}" in bold.split(", ")
+
+    def test_another_place_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="must be 'strip' or 'map', got 'list'"):
+            fill_places('<div data-methods="list"></div>')
 
 
 class TestSource:
