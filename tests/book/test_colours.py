@@ -131,7 +131,7 @@ def test_every_method_s_token_has_a_style_and_every_style_a_token() -> None:
 
 
 def test_every_method_s_token_has_its_dot_in_the_strip() -> None:
-    assert {method.token for method in METHODS_OF_THE_STRIP.values()} == set(METHODS) - {"muted"}
+    assert {method.colour for method in METHODS_OF_THE_STRIP.values()} == set(METHODS) - {"muted"}
 
 
 def test_every_method_s_token_has_its_class_in_the_pages() -> None:
