@@ -165,7 +165,8 @@ def read_book(root: Path = ROOT) -> Book:
     counters: dict[tuple[str, str], int] = {}
     chapter = 0
     for page, numbered in pages(contents):
-        chapter += numbered
+        if numbered:
+            chapter = chapter_number(page, after=chapter)
         scan(book, page, page_markdown(root, page), str(chapter) if numbered else "", counters)
     book.literature = read_literature(root / config["bibtex_bibfiles"][0])
     return book
@@ -179,6 +180,18 @@ def pages(contents: dict[str, Any]) -> Iterator[tuple[str, bool]]:
             yield entry["file"], bool(part.get("numbered"))
             for section in entry.get("sections", ()):
                 yield section["file"], False
+
+
+def chapter_number(page: str, *, after: int = 0) -> int:
+    """Return a chapter's number: that of its file's name, `notebooks/06_one_notation`, else the next.
+
+    Args:
+        page: the page's name without ending.
+        after: the number of the chapter before.
+
+    """
+    found = re.match(r"notebooks/(\d\d)_", page)
+    return int(found[1]) if found else after + 1
 
 
 def page_markdown(root: Path, page: str) -> str:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 FILES = ("claims", "tables", "contrasts", "recipes")
 PAPERS = papers.names()
 CLAIMS = [(paper, claim) for paper in PAPERS for claim in papers.claims(paper)]
-ROWS = [(table, row) for paper in PAPERS for table in papers.tables(paper) for row in table.rows if row.baseline]
+ROWS = [(paper, table, row) for paper in PAPERS for table in papers.tables(paper) for row in table.rows if row.baseline]
 
 
 def notebooks() -> list[Path]:
@@ -89,7 +89,7 @@ def test_no_claim_comes_twice(paper: str) -> None:
     assert [name for name, count in Counter(claim.id for claim in papers.claims(paper)).items() if count > 1] == []
 
 
-@pytest.mark.parametrize(("paper", "claim"), CLAIMS, ids=[claim.id for _, claim in CLAIMS])
+@pytest.mark.parametrize(("paper", "claim"), CLAIMS, ids=[f"{paper}-{claim.id}" for paper, claim in CLAIMS])
 def test_claim_names_its_condition_and_what_shows_it(paper: str, claim: papers.Claim) -> None:
     assert claim.condition or claim.verdict in ("holds", "measured")
     assert "false" not in claim.condition.lower(), "state when it holds instead"
@@ -123,11 +123,13 @@ def follows(computed: float, printed: float) -> bool:
     return printed in (round(computed, 2), math.floor(100 * computed) / 100)
 
 
-@pytest.mark.parametrize(("table", "row"), ROWS, ids=[f"{table.id}, {row.label}" for table, row in ROWS])
-def test_a_printed_reduction_follows_or_has_a_note(table: papers.Table, row: papers.Row) -> None:
+@pytest.mark.parametrize(
+    ("paper", "table", "row"), ROWS, ids=[f"{paper}-{table.id}, {row.label}" for paper, table, row in ROWS]
+)
+def test_a_printed_reduction_follows_or_has_a_note(paper: str, table: papers.Table, row: papers.Row) -> None:
     computed = papers.relative_reduction(row.baseline.mean, row.better.mean)
     assert follows(computed, row.reduction) or "gain" in row.note, (
-        f"{table.id} prints {row.reduction}, not {computed:.3f}"
+        f"{paper}, {table.id} prints {row.reduction}, not {computed:.3f}"
     )
 
 
