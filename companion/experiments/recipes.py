@@ -37,7 +37,7 @@ class SearchSpace:
 
     Example:
         >>> SearchSpace((("lr", 0.01, 0.5), ("strength", 0.1, 2.0)), points=1).draw()
-        [{'lr': 0.03166, 'strength': 0.2867}]
+        [{'lr': 0.03166, 'strength': 0.3658}]
     """
 
     ranges: Ranges
