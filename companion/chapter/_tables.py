@@ -28,7 +28,7 @@ def verdict(low: float, high: float, effect: float) -> str:
     """Return the verdict on an interval of the difference error(baseline) − error(method).
 
     The rule knows the interval and the paper's effect, nothing else. An end that equals zero or the effect counts as
-    reaching it, so that doubt favours "cannot tell".
+    reaching it.
 
     Args:
         low: lower end, in error points.
@@ -237,10 +237,14 @@ def table_beside(
         if comparison.judged:
             own = f"{comparison.relative:.2f}".replace("-", "−")
             difference = interval_text(comparison.difference, comparison.low, comparison.high)
-        rows.append([row.label, printed[0], mine[0], "", "", ""])
+        paper = f"paper {comparison.effect:+.2f}" if comparison.effect else ""
+        rows.append([row.label, printed[0], mine[0], "", paper, ""])
         name, relative = f"· with it, n = {comparison.n}", f"{row.reduction:.2f} / {own} %"
         rows.append([name, printed[1], mine[1], relative, difference, comparison.verdict])
-    note = "Relative gain: the paper's / ours. Differences in points; positive means a lower error with the method."
+    note = (
+        "Relative gain: the paper's / ours. Differences in points; positive means a lower error with the method. "
+        "The verdict compares points."
+    )
     return render_table(head, rows, caption=f"{table.id}: {table.metric}. {note} Each interval is for one comparison.")
 
 
@@ -322,6 +326,8 @@ def knobs_text(knobs: Mapping[str, Any]) -> str:
 def family_note(results: Mapping[str, Any], paper: str, family: str) -> str:
     """Say how many of a family's comparisons stay below 0.05 after Holm's correction.
 
+    The correction counts every comparison fixed beforehand, also those without a verdict.
+
     Args:
         results: experiment name to recorded results.
         paper: short name of the paper.
@@ -330,32 +336,33 @@ def family_note(results: Mapping[str, Any], paper: str, family: str) -> str:
     Returns:
         One sentence; it names the comparisons that stay, or says that none does.
     """
-    members, p_values, lost, open_ = [], [], 0, 0
+    members, p_values, lost, missing = [], [], 0, 0
     for contrast in papers.contrasts(paper):
         if contrast.family != family:
             continue
         found = _setting(results, {**asdict(contrast), "setting": f"{contrast.data}/{contrast.model}"})
-        if found is None:
+        ours = compare(found, contrast.better, contrast.baseline) if found else None
+        if ours is None or (ours.unfinished and not any(ours.diverged)):
+            missing += 1
             continue
-        ours = compare(found, contrast.better, contrast.baseline)
         if any(ours.diverged):
             lost += 1
-            continue
-        if ours.unfinished:
-            open_ += 1
             continue
         side = "lower" if ours.difference > 0 else "higher"
         where = f"{contrast.data}, {contrast.model}"
         members.append(f"{contrast.better} against {contrast.baseline} ({where}; its error is {side})")
         p_values.append(ours.p)
-    reasons = [f"{lost} left out: a run diverged"] * bool(lost) + [f"{open_} left out: seeds are missing"] * bool(open_)
-    without = f" ({'; '.join(reasons)})" if reasons else ""
+    reasons = [f"{lost} without a verdict, since runs diverged"] * bool(lost)
+    reasons += [f"{missing} without a verdict, since runs are missing"] * bool(missing)
+    without = f" ({'; '.join(reasons)}; counted all the same)" if reasons else ""
     if not members:
         return f"Of the family {family} no comparison can be judged yet{without}."
-    kept = [name for name, p in zip(members, holm(p_values), strict=True) if p < 0.05]
+    size = len(members) + lost + missing
+    corrected = holm(p_values + [1.0] * (lost + missing))[: len(members)]  # a family does not shrink because runs fail
+    kept = [name for name, p in zip(members, corrected, strict=True) if p < 0.05]
     stays = f"{len(kept)} stay{'s' if len(kept) == 1 else ''} below 0.05" if kept else "none stays below 0.05"
     named = f": {'; '.join(kept)}" if kept else ""
-    fixed = f"the {len(members)} comparison{'s' * (len(members) > 1)} fixed beforehand as one family{without}"
+    fixed = f"the {size} comparison{'s' * (size > 1)} fixed beforehand as one family{without}"
     return f"With Holm's correction over {fixed}, {stays}{named}."
 
 

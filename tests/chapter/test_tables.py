@@ -89,7 +89,7 @@ def test_a_record_with_fewer_seeds_than_its_contrast_fixes_gets_no_verdict(resul
     whole = results(worse)
     assert compare(whole, "P-ON + weight decay", "weight decay", effect=0.5).verdict == "opposite"
     assert "opposite" in shown(whole)
-    assert "over the 1 comparison fixed" in shown(whole)
+    assert "over the 5 comparisons fixed" in shown(whole)
     fewer = results({arm: errors[:2] for arm, errors in worse.items()})
     smoke = Results({**whole.data, "profile": "smoke"})
     for runs in (fewer, smoke):
@@ -97,7 +97,10 @@ def test_a_record_with_fewer_seeds_than_its_contrast_fixes_gets_no_verdict(resul
         found = compare(runs, "P-ON + weight decay", "weight decay", effect=0.5)
         assert (found.verdict, found.judged) == ("unfinished", False)
         assert not any(word in shown(runs) for word in VERDICTS)
-        assert "no comparison can be judged yet (1 left out: seeds are missing)" in shown(runs)
+        assert (
+            "no comparison can be judged yet (5 without a verdict, since runs are missing; counted all the same)"
+            in shown(runs)
+        )
     assert "at the size `smoke`" in recorded_note(smoke)
     assert "at the size `laptop`" in recorded_note(whole)
     assert compare(results({"vanilla": [2, 2.1], "P-ON": [1, 1.2]}, settings=["cora/gat"]), "P-ON", "vanilla").judged
@@ -113,8 +116,7 @@ def test_no_verdict_before_all_seeds_have_run(results: Make) -> None:
     assert compare(runs, "stability only", "vanilla", effect=0.5).verdict == "unfinished"
     assert compare(runs, "norm only", "vanilla", effect=0.5).verdict == "agrees"
     note = family_note({"pon-mnist": runs}, "p_on", "pon-ablation")
-    assert "(1 left out: seeds are missing)" in note
-    assert "over the 1 comparison fixed" in note
+    assert "over the 3 comparisons fixed beforehand as one family (2 without a verdict, since runs are missing" in note
 
 
 def test_table_beside_joins_printed_rows_with_runs(results: Make) -> None:
@@ -126,7 +128,7 @@ def test_table_beside_joins_printed_rows_with_runs(results: Make) -> None:
         [cell.text for cell in row.find_all(["th", "td"])]
         for row in BeautifulSoup(panel.html, "html.parser").select("tr")
     ]
-    assert rows[1] == ["MNIST, MLP-3", "1.64 ± 0.1", "1.64 ± 0.02", "", "", ""]
+    assert rows[1] == ["MNIST, MLP-3", "1.64 ± 0.1", "1.64 ± 0.02", "", "paper +0.50", ""]
     assert rows[2][:4] == ["· with it, n = 5", "1.14 ± 0.08", "1.14 ± 0.03", "30.48 / 30.49 %"]
     assert rows[2][4].startswith("+0.50 [")
     assert rows[2][5] == "agrees"
@@ -177,7 +179,9 @@ def test_a_diverged_baseline_is_no_gain(results: Make) -> None:
     assert "90.1" not in line
     assert "+88" not in after, "a ruined baseline's difference is not shown as a gain"
     assert after.endswith("diverged")
-    assert "(1 left out: a run diverged)" in family_note({"pon-mnist": runs}, "p_on", "pon-ablation")
+    assert "(1 without a verdict, since runs diverged; 2 without" in family_note(
+        {"pon-mnist": runs}, "p_on", "pon-ablation"
+    )
 
 
 def test_family_note_corrects_for_the_number_of_comparisons(results: Make) -> None:
@@ -193,6 +197,13 @@ def test_family_note_corrects_for_the_number_of_comparisons(results: Make) -> No
     note = family_note({"pon-mnist": runs}, "p_on", "pon-ablation")
     assert "over the 3 comparisons" in note
     assert "1 stays below 0.05: norm only against vanilla (mnist, mlp-3; its error is lower)" in note
+
+
+def test_a_family_does_not_shrink_because_runs_fail(results: Make) -> None:
+    runs = results({"vanilla": [2.0, 2.1, 2.2, 2.3, 2.4], "norm only": [1.98, 2.09, 2.16, 2.29, 2.36]})
+    p = compare(runs, "norm only", "vanilla").p
+    assert 0.05 / 3 < p < 0.05
+    assert "none stays below 0.05" in family_note({"pon-mnist": runs}, "p_on", "pon-ablation")
 
 
 def test_a_knob_without_a_symbol_is_shown_by_its_name() -> None:
