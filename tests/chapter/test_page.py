@@ -91,13 +91,14 @@ class TestHead:
         for link in links:
             assert (ROOT / "notebooks" / link).with_suffix(".ipynb").is_file()
 
-    def test_a_second_chapter_is_linked_as_soon_as_the_papers_know_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_chapter_is_linked_from_when_the_papers_know_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         real = papers._read
-        more = {**real("index"), "nl": {"title": "Norm loss", "chapter": "05_norm_loss"}}
-        monkeypatch.setattr(papers, "_read", lambda name: more if name == "index" else real(name))
-        here = {link["href"] for link in soup(you_are_here(chapter="partial norm")).select("a")}
-        assert here == {"05_norm_loss.html"}
-        assert 'href="../notebooks/05_norm_loss.html"' in fill_places(MAP)
+        for chapter, links in ((None, 0), ("05_norm_loss", 2)):  # one link a place: penalty and update
+            index = {**real("index"), "nl": {"title": "Norm loss", "chapter": chapter}}
+            monkeypatch.setattr(papers, "_read", lambda name, index=index: index if name == "index" else real(name))
+            shown = soup(you_are_here(chapter="partial norm"))
+            assert len(shown.select('a[href="05_norm_loss.html"]')) == links
+            assert fill_places(MAP).count('href="../notebooks/05_norm_loss.html"') == bool(links)
 
     def test_every_paper_is_on_the_strip(self) -> None:
         assert set(papers.names()) <= {method.paper for method in page.METHODS.values()}
