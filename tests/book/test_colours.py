@@ -88,7 +88,7 @@ def too_close(colors: dict[str, str], sight: str) -> list[str]:
     seen = {name: oklab(SIGHT[sight] @ linear(color)) for name, color in colors.items()}
     pairs = [(float(np.linalg.norm(seen[a] - seen[b])), a, b) for a, b in itertools.combinations(seen, 2)]
     return [
-        f"{a} {colors[a]} and {b} {colors[b]}: {distance:.3f} apart in OKLab, at least {LIMIT[sight]} is asked"
+        f"{a} {colors[a]} and {b} {colors[b]}: {distance:.4f} apart in OKLab, at least {LIMIT[sight]} is asked"
         for distance, a, b in sorted(pairs)
         if distance < LIMIT[sight]
     ]
@@ -105,7 +105,7 @@ def test_any_two_methods_are_told_apart(theme: str, sight: str) -> None:
 
 def test_a_colour_beside_another_is_named_with_its_distance() -> None:
     assert too_close({"pon": "#4661ba", "new": "#4a65be", "tce": "#9d0211"}, "normal") == [
-        "pon #4661ba and new #4a65be: 0.013 apart in OKLab, at least 0.12 is asked"
+        "pon #4661ba and new #4a65be: 0.0133 apart in OKLab, at least 0.12 is asked"
     ]
 
 
@@ -127,11 +127,13 @@ def test_the_dark_colours_stand_twice_and_agree() -> None:
 
 
 def test_every_method_s_token_has_a_style_and_every_style_a_token() -> None:
-    assert {style.token for style in plots.METHOD_STYLE.values()} == set(METHODS)
+    assert {style.token for style in plots.METHOD_STYLE.values()} == set(METHODS), "METHOD_STYLE in companion/plots.py"
 
 
 def test_every_method_s_token_has_its_dot_in_the_strip() -> None:
-    assert {method.colour for method in METHODS_OF_THE_STRIP.values()} == set(METHODS) - {"muted"}
+    assert {method.colour for method in METHODS_OF_THE_STRIP.values()} == set(METHODS) - {"muted"}, (
+        "METHODS in companion/chapter/_page.py"
+    )
 
 
 def test_every_method_s_token_has_its_class_in_the_pages() -> None:
