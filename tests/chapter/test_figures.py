@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from companion import papers
+from companion import results as recorded_results
 from companion.chapter import Prose, place_in_search, search_rank
 from companion.chapter import partial_output_norm as chapter
 from companion.experiments.partial_output_norm import ARMS
@@ -215,3 +218,19 @@ def test_descend_follows_the_gradient() -> None:
 
 def test_quiz_has_five_questions() -> None:
     assert chapter.chapter_quiz().html.count("<fieldset>") == 5
+
+
+def test_what_the_first_page_says_of_the_recorded_runs_holds() -> None:
+    page = (Path(__file__).parents[2] / "book" / "index.md").read_text(encoding="utf-8")
+    assert "On MNIST the method lowers the test error, by less than the paper prints." in page
+    assert "go when plain cross entropy gets the same learning rate." in page
+    mnist, graphs = recorded_results.load("pon-mnist"), recorded_results.load("pon-graphs")
+    effect = next(c.effect for c in papers.contrasts("p_on") if c.id == "pon-t1-mnist")
+    for better, baseline in (("P-ON", "vanilla"), ("P-ON + weight decay", chapter.DECAY_CONTROL)):
+        gain = mnist.gain(better, baseline)
+        assert gain.low > 0
+        assert gain.high < effect
+    pairs = chapter.matched_gains({"pon-graphs": graphs}).values()
+    clear = [matched for own, matched in pairs if own.low > 0 or own.high < 0]
+    assert {own.low > 0 for own, _ in pairs if own.low > 0 or own.high < 0} == {True, False}
+    assert all(matched.low <= 0 <= matched.high for matched in clear)
