@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from companion import papers, plots
+from companion.chapter import _recorded
 from companion.chapter._display import Panel, Prose, say
 from companion.chapter._exercises import Feedback, check_function, check_number, feedback
 from companion.chapter._quiz import Question, quiz
@@ -22,7 +23,6 @@ from companion.chapter._recorded import (
     NO_GAIN,
     ends,
     gain_or_why,
-    matched_gains,
     not_recorded,
     not_usable,
     place_in_search,
@@ -360,14 +360,19 @@ MATCHED = (("P-ON", "vanilla", ""), ("P-ON + weight decay", "weight decay", ", b
 """The comparisons whose baseline also ran at the method's learning rate."""
 
 
+def matched_gains(recorded: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return for every setting the method's gain at each arm's own best learning rate, and at the method's for both."""
+    return _recorded.matched_gains(recorded, MATCHED)
+
+
 def table_matched_rate(recorded: Mapping[str, Any]) -> Panel:
     """Show the method's gains: each arm at its own best learning rate, then both at the method's."""
-    return table_of_matched_gains(matched_gains(recorded, MATCHED))
+    return table_of_matched_gains(matched_gains(recorded))
 
 
 def say_matched_rate(recorded: Mapping[str, Any]) -> Prose:
     """Say which clear gains and losses go, and which stay, when the baseline gets the method's learning rate."""
-    return say_matched_gains(matched_gains(recorded, MATCHED))
+    return say_matched_gains(matched_gains(recorded))
 
 
 def say_in_one_line(results: Any) -> Prose:
