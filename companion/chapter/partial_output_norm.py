@@ -36,7 +36,6 @@ from companion.chapter._recorded import (
 from companion.chapter._tables import compare, diverged, interval_text, render_table
 from companion.geometry import confidence_ceiling, entropy, expected_calibration_error, fit_temperature
 from companion.methods.partial_output_norm import partial_norm
-from companion.training.probes import logit_probes
 
 # --- figures from recorded runs ------------------------------------------------------------------------------------
 
@@ -313,11 +312,10 @@ def growing_counts(logits: Tensor, target: Tensor) -> tuple[int, int, int]:
     own = exact.gather(1, target[:, None])
     right = (exact >= own).sum(1) == 1
     slope = (torch.softmax(exact, 1) * (exact - own)).sum(1)
-    count = int(right.sum())
-    seen = (
-        logit_probes(logits[right].float()[None], target[right][None], lambda z: z)["growing_share"] if count else 0.0
-    )
-    return count, int((slope[right] < 0).sum()), round(count * float(seen))
+    rows = logits[right].float()
+    _, gradient = loss_gradient(rows, target[right])
+    outwards = (gradient * rows).sum(1) < -16 * torch.finfo(rows.dtype).eps * gradient.norm(dim=1) * rows.norm(dim=1)
+    return len(rows), int((slope[right] < 0).sum()), int(outwards.sum())
 
 
 def say_precision(results: Any, arm: str = "vanilla") -> Prose:
