@@ -45,10 +45,12 @@ GRAPH_ARMS = ("vanilla", "P-ON", "norm only", "stability only")
 MNIST_CONTROLS = {
     "vanilla at P-ON's rate": ("vanilla", "P-ON"),
     "weight decay at P-ON + weight decay's rate": ("weight decay", "P-ON + weight decay"),
+    "P-ON at vanilla's rate": ("P-ON", "vanilla", "lr"),
+    "P-ON + weight decay at weight decay's rate": ("P-ON + weight decay", "weight decay", "lr"),
 }
-GRAPH_CONTROLS = {"vanilla at P-ON's rate": ("vanilla", "P-ON")}
-"""Control name to (arm, other): the arm's knobs at the search point that the other arm chose. Exploratory: added after the
-first results, when a search over few points had chosen rates at the edge of stability for an arm without the method."""
+GRAPH_CONTROLS = {"vanilla at P-ON's rate": ("vanilla", "P-ON"), "P-ON at vanilla's rate": ("P-ON", "vanilla", "lr")}
+"""Exploratory: added after the first results, when a search over few points had chosen rates at the edge of stability for an
+arm without the method; the method at the baseline's rate after all others, to compare from both sides."""
 
 _KNOB_RANGES = (("threshold", 1.0, 32.0), ("stability", 1e-3, 1.0))
 

@@ -9,7 +9,7 @@ import importlib
 import math
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
@@ -65,7 +65,8 @@ class Recipe(ABC):
     - ``arms``: name → the knobs it turns. The first arm is the one that tables compare with.
     - ``neutral``: knob → its value in the arms that do not turn it, where it should do nothing.
     - ``ranges``: (name, low, high) of ``lr`` and of every knob that an arm turns: what is searched, in logarithms.
-    - ``controls``: name → (arm, other): the arm's knobs at the search point that the other arm chose. Trained last.
+    - ``controls``: name → (arm, other): the arm's knobs at the search point that the other arm chose; or
+      (arm, other, "lr"): the arm's own choice, but for the learning rate, which is the other's. Trained last.
     - ``version``: raised when the code changes what a record means.
 
     Attributes:
@@ -86,7 +87,7 @@ class Recipe(ABC):
     arms: ClassVar[Mapping[str, tuple[str, ...]]]
     neutral: ClassVar[Mapping[str, float]]
     ranges: ClassVar[Ranges]
-    controls: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    controls: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     version: ClassVar[int] = 1
 
     profile: str
@@ -113,8 +114,8 @@ class Recipe(ABC):
                 raise ValueError(
                     f"neutral must have {knob!r}, which {who} turns, got {', '.join(self.neutral) or 'none'}"
                 )
-        for control, pair in self.controls.items():
-            for arm in pair:
+        for control, (*pair, last) in self.controls.items():
+            for arm in (*pair, *([last] if last != "lr" else [])):
                 check_choice(f"controls[{control!r}]", arm, self.arms)
 
     @property
@@ -128,6 +129,24 @@ class Recipe(ABC):
         turned = self.arms[arm]
         knobs = {name: point[name] if name in turned else value for name, value in self.neutral.items()}
         return {"lr": point["lr"], **knobs}
+
+    def control_knobs(
+        self, control: str, points: Sequence[Mapping[str, float]], chosen: Mapping[str, int | None]
+    ) -> dict[str, float] | None:
+        """Return learning rate and knobs of a control, or None while a search that decides them is not over.
+
+        Args:
+            control: its name.
+            points: the search points.
+            chosen: arm to the index of the point that its search chose.
+        """
+        arm, other, *only = self.controls[control]
+        own, theirs = chosen[arm], chosen[other]
+        if theirs is None or (only and own is None):
+            return None
+        if not only:
+            return self.arm_knobs(arm, points[theirs])
+        return {**self.arm_knobs(arm, points[own]), "lr": points[theirs]["lr"]}
 
     @property
     @abstractmethod

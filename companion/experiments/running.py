@@ -83,9 +83,8 @@ def make_plan(recipe: Recipe, checksum: str, store: RunStore) -> Plan:
             final[arm] = [recipe.record(best, checksum=checksum, seed=seed, search=False) for seed in recipe.seeds]
         else:
             chosen[arm], final[arm] = None, []
-    for control, (arm, other) in recipe.controls.items():
-        index = chosen[other]
-        knobs = None if index is None else recipe.arm_knobs(arm, points[index])
+    for control in recipe.controls:
+        knobs = recipe.control_knobs(control, points, chosen)
         final[control] = (
             [recipe.record(knobs, checksum=checksum, seed=seed, search=False) for seed in recipe.seeds] if knobs else []
         )

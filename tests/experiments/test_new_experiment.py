@@ -110,6 +110,7 @@ class Invented(ImageRecipe):
         ({"ranges": (("lr", 0.1, 0.2),)}, "ranges must have 'strength', which the arm 'strong' turns, got lr"),
         ({"neutral": {}}, "neutral must have 'strength', which the arm 'strong' turns, got none"),
         ({"controls": {"c": ("plain", "weak")}}, r"controls\['c'\] must be one of 'plain', 'strong', got 'weak'"),
+        ({"controls": {"c": ("weak", "plain", "lr")}}, r"controls\['c'\] must be one of 'plain', 'strong', got 'weak'"),
     ],
 )
 def test_what_does_not_fit_is_said_at_once(changes, message):
@@ -144,3 +145,14 @@ def test_the_last_epoch_is_measured_whatever_the_recipe_lists(tmp_path, monkeypa
     )
     runs = experiments.run("invented", "smoke", folder=tmp_path, verbose=False)
     assert runs.curve("vanilla", "length")[0].tolist() == [1, 2]
+
+
+def test_a_control_takes_the_others_point_or_its_learning_rate_alone():
+    controls = {"point": ("strong", "plain"), "rate": ("strong", "plain", "lr")}
+    recipe = type("Controlled", (Invented,), {"controls": controls})("smoke")
+    points = [{"lr": 0.1, "strength": 2.0}, {"lr": 0.2, "strength": 3.0}]
+    chosen = {"plain": 0, "strong": 1}
+    assert recipe.control_knobs("point", points, chosen) == {"lr": 0.1, "strength": 2.0}
+    assert recipe.control_knobs("rate", points, chosen) == {"lr": 0.1, "strength": 3.0}
+    assert recipe.control_knobs("point", points, {"plain": 0, "strong": None}) == {"lr": 0.1, "strength": 2.0}
+    assert recipe.control_knobs("rate", points, {"plain": 0, "strong": None}) is None
