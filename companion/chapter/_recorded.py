@@ -136,7 +136,7 @@ def gain_or_why(results: Any, better: str, baseline: str) -> Any:
         better: name of the arm whose error is expected to be lower.
         baseline: the arm or control it is compared with.
     """
-    if baseline not in (*results.arms, *results.controls):
+    if not {better, baseline} <= {*results.arms, *results.controls}:
         return "not run"
     if len(set(results.seeds(better)) & set(results.seeds(baseline))) < 2:
         return "not run"
@@ -147,16 +147,16 @@ def gain_or_why(results: Any, better: str, baseline: str) -> Any:
     return results.gain(better, baseline)
 
 
-def matched_gains(recorded: Mapping[str, Any], pairs: Sequence[tuple[str, str, str]]) -> dict[str, tuple[Any, Any]]:
-    """Return for every setting a method's gain at each arm's own best learning rate, and at the method's for both.
+def matched_gains(recorded: Mapping[str, Any], pairs: Sequence[tuple[str, str, str]]) -> dict[str, tuple[Any, ...]]:
+    """Return for every setting a method's gain at each arm's own learning rate, at the method's, and at the baseline's.
 
     Args:
         recorded: experiment name to recorded results.
-        pairs: (better, baseline, words that follow the setting's name), for each comparison. The control is the arm
-            called ``"{baseline} at {better}'s rate"``.
+        pairs: (better, baseline, words that follow the setting's name), for each comparison. The controls are the arms
+            called ``"{baseline} at {better}'s rate"`` and ``"{better} at {baseline}'s rate"``.
 
     Returns:
-        Name of the setting to two paired differences; for each that cannot be had, one of `NO_GAIN`.
+        Name of the setting to three paired differences; for each that cannot be had, one of `NO_GAIN`.
     """
     found = {}
     for runs in recorded.values():
@@ -164,52 +164,64 @@ def matched_gains(recorded: Mapping[str, Any], pairs: Sequence[tuple[str, str, s
             part = runs[setting]
             for better, baseline, words in pairs:
                 if better in part.arms:
-                    control = f"{baseline} at {better}'s rate"
-                    gains = (gain_or_why(part, better, baseline), gain_or_why(part, better, control))
-                    found[f"{setting}{words}"] = gains
+                    arms = (
+                        (better, baseline),
+                        (better, f"{baseline} at {better}'s rate"),
+                        (f"{better} at {baseline}'s rate", baseline),
+                    )
+                    found[f"{setting}{words}"] = tuple(gain_or_why(part, *two) for two in arms)
     return found
 
 
-def table_of_matched_gains(gains: Mapping[str, tuple[Any, Any]]) -> Panel:
-    """Show `matched_gains`: each arm at its own best learning rate, then both at the method's.
+def table_of_matched_gains(gains: Mapping[str, tuple[Any, ...]]) -> Panel:
+    """Show `matched_gains`: each arm at its own best learning rate, both at the method's, both at the baseline's.
 
     Args:
         gains: as `matched_gains` returns them.
     """
     rows = []
-    for name, pair in gains.items():
-        cells = [gain if isinstance(gain, str) else interval_text(gain.mean, gain.low, gain.high) for gain in pair]
+    for name, three in gains.items():
+        cells = [gain if isinstance(gain, str) else interval_text(gain.mean, gain.low, gain.high) for gain in three]
         rows.append([name, *cells])
-    head = ["gain in points [95 %]", "each at its own rate", "both at the method's"]
+    head = ["gain in points [95 %]", "each at its own rate", "both at the method's", "both at the baseline's"]
     caption = "Error of the baseline minus error of the method, last epoch; positive favours the method. Exploratory."
     return render_table(head, rows, caption=caption)
 
 
-def say_matched_gains(gains: Mapping[str, tuple[Any, Any]]) -> Prose:
-    """Say which clear gains and losses go, and which stay, when the baseline gets the method's learning rate.
+def say_matched_gains(gains: Mapping[str, tuple[Any, ...]]) -> Prose:
+    """Say which clear gains and losses go, and which stay, when both arms get the same learning rate.
 
     Args:
         gains: as `matched_gains` returns them.
     """
-    both = {name: pair for name, pair in gains.items() if not any(isinstance(g, str) for g in pair)}
-    if not both:
+    known = {
+        name: (own, [gain for gain in matched if not isinstance(gain, str)])
+        for name, (own, *matched) in gains.items()
+        if not isinstance(own, str)
+    }
+    known = {name: pair for name, pair in known.items() if pair[1]}
+    if not known:
         return say("*Not recorded yet:* the control runs.")
-    clear = {name: pair for name, pair in both.items() if pair[0].low > 0 or pair[0].high < 0}
+    clear = {name: pair for name, pair in known.items() if pair[0].low > 0 or pair[0].high < 0}
     if not clear:
-        return say(f"In none of the {len(both)} settings with a control is there a clear difference to explain.")
+        return say(f"In none of the {len(known)} settings with a control is there a clear difference to explain.")
     sentences = []
     for name, (own, matched) in clear.items():
         word, side = ("gain", 1) if own.low > 0 else ("loss", -1)
-        near, far = sorted((side * matched.low, side * matched.high))  # towards the side on which the difference lay
-        if near > 0:
-            fate = f"the {word} stays" + (", though smaller" if abs(matched.mean) < abs(own.mean) else "")
-        elif far < 0:
+        # Towards the side on which the difference lay: does it stay there, is it gone, or has it turned?
+        near = [min(side * gain.low, side * gain.high) for gain in matched]
+        far = [max(side * gain.low, side * gain.high) for gain in matched]
+        if min(near) > 0:
+            fate = f"the {word} stays"
+        elif max(far) < 0:
             fate = f"the {word} turns into its opposite"
+        elif max(near) > 0:
+            fate = f"the {word} is clear at one rate only"
         else:
-            fate = f"the interval holds zero: the rate can explain the {word}"
-        text = interval_text(matched.mean, matched.low, matched.high)
+            fate = f"no clear {word} is left"
+        texts = " and ".join(interval_text(gain.mean, gain.low, gain.high) for gain in matched)
         own_text = f"{own.mean:+.2f}".replace("-", "−")
-        sentences.append(f"On *{name}* the {word} of {own_text} points becomes {text} at the method's rate; {fate}.")
+        sentences.append(f"On *{name}* the {word} of {own_text} points becomes {texts} at equal rates: {fate}.")
     return say(*sentences)
 
 

@@ -33,7 +33,7 @@ from companion.chapter._recorded import (
     steady_arms,
     table_of_matched_gains,
 )
-from companion.chapter._tables import compare, diverged, interval_text, render_table
+from companion.chapter._tables import compare, diverged, interval_text, render_table, verdict
 from companion.geometry import confidence_ceiling, entropy, expected_calibration_error, fit_temperature
 from companion.methods.partial_output_norm import partial_norm
 
@@ -355,22 +355,56 @@ DECAY_CONTROL = "weight decay at P-ON + weight decay's rate"
 
 
 MATCHED = (("P-ON", "vanilla", ""), ("P-ON + weight decay", "weight decay", ", both with weight decay"))
-"""The comparisons whose baseline also ran at the method's learning rate."""
+"""The comparisons that were also made at equal learning rates."""
 
 
-def matched_gains(recorded: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return for every setting the method's gain at each arm's own best learning rate, and at the method's for both."""
+def matched_gains(recorded: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """Return for every setting the method's gain at each arm's own learning rate, at the method's, and at the baseline's."""
     return _recorded.matched_gains(recorded, MATCHED)
 
 
 def table_matched_rate(recorded: Mapping[str, Any]) -> Panel:
-    """Show the method's gains: each arm at its own best learning rate, then both at the method's."""
+    """Show the method's gains: each arm at its own best learning rate, then both at the same."""
     return table_of_matched_gains(matched_gains(recorded))
 
 
 def say_matched_rate(recorded: Mapping[str, Any]) -> Prose:
-    """Say which clear gains and losses go, and which stay, when the baseline gets the method's learning rate."""
+    """Say which clear gains and losses go, and which stay, when both arms get the same learning rate."""
     return say_matched_gains(matched_gains(recorded))
+
+
+def say_search_edge(results: Any) -> Prose:
+    """Say which arms chose the largest learning rate that their search drew."""
+    at_edge = [arm for arm in results.arms if results.knobs(arm)["lr"] >= max(p["lr"] for p in results.search(arm))]
+    if not at_edge:
+        return say("No arm chose the largest learning rate that its search drew.")
+    rate = f"{results.knobs(at_edge[0])['lr']:.3g}"
+    return say(f"At the largest learning rate drawn, {rate}, stand {len(at_edge)} arms: {', '.join(at_edge)}.")
+
+
+def say_graph_parts(graphs: Any) -> Prose:
+    """Say what each part alone does on the graphs, and what the doubtful entry of Table 2 would change."""
+    parts = []
+    for setting in graphs.settings:
+        gains = {arm: gain_or_why(graphs[setting], arm, "vanilla") for arm in ("norm only", "stability only")}
+        if not any(isinstance(gain, str) for gain in gains.values()):
+            texts = [f"*{arm}* {interval_text(gain.mean, gain.low, gain.high)}" for arm, gain in gains.items()]
+            parts.append(f"{setting}: {', '.join(texts)}")
+    if not parts:
+        return not_recorded(graphs[graphs.settings[0]], "norm only", "stability only")
+    said = f"Each part alone, against vanilla, in points (no printed numbers to compare with): {'; '.join(parts)}."
+    rows = {row.label: row for row in papers.table("p_on", "Table 2").rows}
+    suspect, copied = rows["Cora, GAT"], rows["Cora, GCN"].better.mean
+    gat = compare(graphs["cora/gat"], "P-ON", "vanilla")
+    if not gat.judged:
+        return say(said)
+    effects = (suspect.baseline.mean - suspect.better.mean, suspect.baseline.mean - copied)
+    words = [verdict(gat.low, gat.high, effect) for effect in effects]
+    return say(
+        said,
+        f"For GAT on Cora the verdict *{words[0]}* takes the printed error {suspect.better.mean:.2f}; with the error that the "
+        f"printed percentage asks for, {copied:.2f}, the paper's effect is {effects[1]:.2f} and the word is *{words[1]}*.",
+    )
 
 
 def say_in_one_line(results: Any) -> Prose:
@@ -390,10 +424,14 @@ def say_in_one_line(results: Any) -> Prose:
     if control in NO_GAIN:
         return not_usable(results, better, baseline)
     found = interval_text(control.mean, control.low, control.high)
+    plain = gain_or_why(results, better, "vanilla")
+    beside = (
+        "" if plain in NO_GAIN else f"; against plain cross entropy {interval_text(plain.mean, plain.low, plain.high)}"
+    )
     return say(
         f"{lead} by our rule there is no verdict. {said_lost(results, baseline)} With weight decay at "
-        f"{place_in_search(results, baseline, DECAY_CONTROL)}, the difference is {found} over {control.n} seeds; that comparison was "
-        f"added afterwards and explores."
+        f"{place_in_search(results, baseline, DECAY_CONTROL)}, the difference is {found} over {control.n} seeds{beside}. These "
+        f"comparisons were added afterwards and explore."
     )
 
 

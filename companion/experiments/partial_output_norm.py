@@ -2,8 +2,8 @@
 
 What the paper leaves open is fixed here once and said in every record:
 
-- **Learning rate.** The paper names plain SGD (MLP) and Adam (graphs) but no rate and no schedule for them; its Figure 8
-  uses constant rates (0.01, 0.05, 0.08). We keep the rate constant and choose it by search, for every arm alike.
+- **Learning rate.** The paper names plain SGD (MLP) and Adam (graphs), rates only in its Figure 8 (0.01, 0.05, 0.08), and
+  learning-rate decay without saying which. We keep the rate constant and choose it by search, for every arm alike.
 - **Search.** Every arm gets the same 12 scrambled Sobol points in (log lr, log threshold, log stability, log decay) and
   uses the coordinates it has; validation error decides, then validation loss. The test rows take no part. A run that
   diverges after the search counts as it ends.

@@ -12,7 +12,7 @@ from companion.results import Results
 
 ARMS = ("vanilla", "P-ON", "norm only", "stability only", "weight decay", "P-ON + weight decay")
 CONTROL = "vanilla at P-ON's rate"
-CONTROLS = (CONTROL, "weight decay at P-ON + weight decay's rate")
+CONTROLS = (CONTROL, "weight decay at P-ON + weight decay's rate", "P-ON at vanilla's rate")
 METRICS = (
     "test_error",
     "train_error",
