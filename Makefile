@@ -26,8 +26,8 @@ notebooks: environment  ## write plain-Markdown copies of the notebooks for Cola
 picture: book  ## take the README's picture of the live figure from the built book
 	@$(RUN) -m book.tools.picture
 
-lab: environment  ## open the notebooks in JupyterLab
-	@$(RUN) -m jupyterlab notebooks
+lab: environment  ## open the notebooks in JupyterLab; LAB="--no-browser --allow-root" passes options
+	@$(RUN) -m jupyterlab notebooks $(LAB)
 
 format: environment  ## bring code and notebooks into shape: ruff, nbstripout
 	@$(RUN) -m ruff check --fix .

@@ -21,6 +21,11 @@ def _run(arguments: argparse.Namespace) -> None:
         fresh=arguments.fresh,
     )
     print(results.table())
+    if results.profile == "smoke":
+        print(
+            f"Profile smoke: a few epochs on packaged samples, to see that it runs. No finding. `companion results "
+            f"{arguments.name}` prints the recorded experiment; --profile laptop runs it, in hours."
+        )
 
 
 def _pack(arguments: argparse.Namespace) -> None:

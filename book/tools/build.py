@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
 import json
 import os
 import platform
@@ -235,11 +236,26 @@ def pages(*, fresh: bool = False) -> int:
     return 0
 
 
+def without_environment(module: str) -> str:
+    """Return what to do if this Python lacks the packages of the lock file, else nothing."""
+    absent = [name for name in ("torch", "jupyter_book", "ruff", "pytest") if importlib.util.find_spec(name) is None]
+    if not absent:
+        return ""
+    target = "book" if module == "build" else "test"
+    return (
+        f"This Python ({sys.executable}) has no {', '.join(absent)}. Run `make {target}`, which makes an environment in .venv, "
+        f"or, once it is there, .venv/bin/python -m book.tools.{module}."
+    )
+
+
 def main() -> int:
     """Build the book and say where it lies."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fresh", action="store_true", help="run every notebook and make every page again")
     fresh = parser.parse_args().fresh
+    if said := without_environment("build"):
+        print(said, file=sys.stderr)
+        return 2
     started = time.monotonic()
     print("1/3 copying the sources, subsetting fonts", flush=True)
     prepare()

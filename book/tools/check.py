@@ -72,7 +72,11 @@ def main() -> int:
     """Run the stages; the last one ends with pytest's own closing line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--long", action="store_true", help="with the tests marked slow")
-    todo = stages(long=parser.parse_args().long)
+    chosen = parser.parse_args()
+    if said := build.without_environment("check"):
+        print(said, file=sys.stderr)
+        return 2
+    todo = stages(long=chosen.long)
     begun = time.monotonic()
     for number, (title, stage) in enumerate(todo, 1):
         elapsed = time.monotonic() - begun

@@ -56,14 +56,18 @@ def not_recorded(results: Any, *arms: str) -> Prose | None:
 
 
 def not_usable(results: Any, *arms: str) -> Prose | None:
-    """Return a sentence if an arm has no recorded run or a diverged one, else None.
+    """Return a sentence if an arm has no recorded run, one of a trial (`smoke`) or a diverged one, else None.
 
     Args:
         results: recorded results of one setting.
-        arms: those that are wanted.
+        arms: those that are wanted; without any, only a trial is refused.
     """
     if absent := not_recorded(results, *arms):
         return absent
+    if results.profile == "smoke":
+        return say(
+            f"*Only a trial:* these runs of `{results.name}` were made at the size `smoke`, too small to show anything."
+        )
     lost = {arm: diverged(results, arm) for arm in arms if diverged(results, arm)}
     if not lost:
         return None
@@ -142,7 +146,7 @@ def gain_or_why(results: Any, better: str, baseline: str) -> Any:
         return "not run"
     if diverged(results, better) + diverged(results, baseline):
         return "diverged"
-    if results.unfinished(better) or results.unfinished(baseline):
+    if results.profile == "smoke" or results.unfinished(better) or results.unfinished(baseline):
         return "unfinished"
     return results.gain(better, baseline)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -60,9 +59,7 @@ def verdict(low: float, high: float, effect: float) -> str:
 
 def diverged(results: Any, arm: str) -> int:
     """Return how many of an arm's final runs diverged: their training loss is no longer a number."""
-    if not results.seeds(arm):
-        return 0
-    return sum(not math.isfinite(value) for value in results.final(arm, "train_loss"))
+    return results.diverged(arm)
 
 
 @dataclass(frozen=True)

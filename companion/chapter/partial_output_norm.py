@@ -281,6 +281,8 @@ def required_threshold(confidence: float, num_classes: int) -> float:
 
 def say_growing(results: Any) -> Prose:
     """Say which share of the training rows each arm without the ball still lengthens after the last epoch."""
+    if absent := not_usable(results):
+        return absent
     arms = [arm for arm in ("vanilla", "stability only", "weight decay") if arm in steady_arms(results)[0]]
     if not arms:
         return not_recorded(results, "vanilla") or not_usable(results, "vanilla")
@@ -333,7 +335,7 @@ def say_precision(results: Any, arm: str = "vanilla") -> Prose:
 
 def say_rival(results: Any) -> Prose:
     """Compare the method without weight decay with tuned weight decay, or with its control where runs of that diverged."""
-    if absent := not_recorded(results, "P-ON", "weight decay"):
+    if absent := not_recorded(results, "P-ON", "weight decay") or not_usable(results):
         return absent
     rival, lead = "weight decay", "The method without weight decay against tuned weight decay alone"
     if diverged(results, rival):
@@ -391,7 +393,8 @@ def say_graph_parts(graphs: Any) -> Prose:
             texts = [f"*{arm}* {interval_text(gain.mean, gain.low, gain.high)}" for arm, gain in gains.items()]
             parts.append(f"{setting}: {', '.join(texts)}")
     if not parts:
-        return not_recorded(graphs[graphs.settings[0]], "norm only", "stability only")
+        first = graphs[graphs.settings[0]]
+        return not_recorded(first, "norm only", "stability only") or not_usable(first) or say("*Unfinished.*")
     said = f"Each part alone, against vanilla, in points (no printed numbers to compare with): {'; '.join(parts)}."
     rows = {row.label: row for row in papers.table("p_on", "Table 2").rows}
     suspect, copied = rows["Cora, GAT"], rows["Cora, GCN"].better.mean
@@ -410,7 +413,7 @@ def say_graph_parts(graphs: Any) -> Prose:
 def say_in_one_line(results: Any) -> Prose:
     """State the main comparison on MNIST with its verdict, or why there is none and what the control says."""
     better, baseline = "P-ON + weight decay", "weight decay"
-    if absent := not_recorded(results, better, baseline):
+    if absent := not_recorded(results, better, baseline) or not_usable(results):
         return absent
     effect = next(c.effect for c in papers.contrasts("p_on") if c.id == "pon-t1-mnist")
     lead = (

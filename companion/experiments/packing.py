@@ -57,18 +57,23 @@ def pack(
         force: replace a file of another profile, or one whose runs would not all be kept.
 
     Raises:
-        ValueError: unknown name or profile, or the file that is there holds what would be lost.
+        ValueError: unknown name or profile, no run to pack, or the file that is there holds what would be lost.
     """
     settings = recipes(name, profile)
     path = _file(name, target)
     old = _packed(path)
     way_out = "pack into another folder (target, --target), or replace the file (force=True, --force)"
-    if not force and old["profile"] not in (None, profile):
+    if not force and old["runs"] and old["profile"] != profile:
         raise ValueError(
             f"profile must be {old['profile']!r}, that of the {len(old['runs'])} runs in {path}, got {profile!r}: {way_out}"
         )
     store = RunStore(runs_folder(folder) / name, recorded=old["runs"])
     packed = pack_settings(name, settings, store, device=device)
+    if not packed["runs"]:
+        at = runs_folder(folder) / name
+        raise ValueError(
+            f"{at} holds no run of {name!r} at the size {profile!r}; `companion run {name} --profile {profile}` makes them"
+        )
     lost = set(old["runs"]) - set(packed["runs"])
     if lost and not force:
         raise ValueError(

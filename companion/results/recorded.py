@@ -92,7 +92,7 @@ class Results:
         """Return the part of one setting."""
         if setting not in self.data["settings"]:
             raise ValueError(f"{self.name} has no setting {setting!r}; it has {', '.join(self.settings)}")
-        missing = [item for item in self.missing if item.startswith(setting)]
+        missing = [item for item in self.missing if item.split(": ")[0] == setting]
         return Results({**self.data, "missing": missing, "settings": {setting: self.data["settings"][setting]}})
 
     @cached_property
@@ -130,6 +130,18 @@ class Results:
     def seeds(self, arm: str) -> tuple[int, ...]:
         """Return the seeds of an arm's final runs."""
         return tuple(self._arm(arm)["seeds"])
+
+    def diverged(self, arm: str) -> int:
+        """Return how many of an arm's final runs diverged: their training loss is no longer a number.
+
+        Example:
+            >>> from companion import results
+            >>> results.load("pon-mnist").diverged("vanilla")
+            0
+        """
+        if not self.seeds(arm) or "train_loss" not in self.metrics:
+            return 0
+        return sum(not math.isfinite(value) for value in self.final(arm, "train_loss"))
 
     def curve(self, arm: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
         """Return epochs (E,) and values (n, E), one row a seed; epoch 0 is before training."""
@@ -243,8 +255,15 @@ class Results:
                     lines.append(f"{arm:44} {'no run yet':>16}")
                     continue
                 mean, sd, n = part.summary(arm, metric)
+                if lost := part.diverged(arm):
+                    lines.append(f"{arm:44} {f'{lost} of {n} diverged':>16} {n:>3}")
+                    continue
                 shared = set(part.seeds(arm)) & set(part.seeds(reference))
-                difference = part.paired(arm, reference, metric) if arm != reference and shared else None
+                difference = (
+                    part.paired(arm, reference, metric)
+                    if arm != reference and shared and not part.diverged(reference)
+                    else None
+                )
                 text = (
                     ""
                     if difference is None

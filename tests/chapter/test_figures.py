@@ -247,6 +247,21 @@ def test_quiz_has_five_questions() -> None:
     assert chapter.chapter_quiz().html.count("<fieldset>") == 5
 
 
+def test_a_trial_shows_no_result_anywhere(results: Make) -> None:
+    own = {**ERRORS, "vanilla at P-ON's rate": [2.5, 2.6, 2.8], chapter.DECAY_CONTROL: [2.5, 2.6, 2.8]}
+    trial = Results({**results(own).data, "profile": "smoke"})
+    assert chapter.table_matched_rate({"pon-mnist": trial}).text.count("unfinished") >= 3
+    assert "[" not in chapter.say_matched_rate({"pon-mnist": trial}).markdown
+    for shown in (
+        chapter.figure_length,
+        chapter.figure_gap,
+        chapter.say_growing,
+        chapter.say_rival,
+        chapter.say_in_one_line,
+    ):
+        assert "Only a trial" in shown(trial).markdown
+
+
 def test_what_the_first_page_says_of_the_recorded_runs_holds() -> None:
     page = (Path(__file__).parents[2] / "book" / "index.md").read_text(encoding="utf-8")
     assert "On MNIST the method lowers the test error, by less than the paper prints." in page

@@ -128,7 +128,8 @@ def test_three_levels(stem: str) -> None:
 
 @pytest.mark.parametrize("stem", CHAPTERS)
 def test_the_reader_predicts_before_running(stem: str) -> None:
-    assert len(re.findall(r"\*\*Predict|Write down your guesses|Guess how", text(stem))) >= 5
+    prompts = len(re.findall(r"\*\*Predict|\*\*Guess|Write down your guesses|Guess how", text(stem)))
+    assert prompts >= 5, f"{prompts} prompts: ask five times or more, '**Predict** …', before a cell shows the answer"
 
 
 @pytest.mark.parametrize("stem", CHAPTERS)
