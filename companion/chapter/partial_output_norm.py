@@ -428,13 +428,17 @@ def say_in_one_line(results: Any) -> Prose:
         return not_usable(results, better, baseline)
     found = interval_text(control.mean, control.low, control.high)
     plain = gain_or_why(results, better, "vanilla")
-    beside = (
-        "" if plain in NO_GAIN else f"; against plain cross entropy {interval_text(plain.mean, plain.low, plain.high)}"
-    )
+    beside = ""
+    if plain not in NO_GAIN:
+        beside = f"; against plain cross entropy {interval_text(plain.mean, plain.low, plain.high)}"
+    survived, equal = "", f"{better} at {baseline}'s rate"
+    if equal in results.controls and results.seeds(equal):
+        n = len(results.seeds(equal))
+        survived = f"At the rate that broke weight decay, {n - results.diverged(equal)} of {n} runs of the method with it held. "
     return say(
         f"{lead} by our rule there is no verdict. {said_lost(results, baseline)} With weight decay at "
-        f"{place_in_search(results, baseline, DECAY_CONTROL)}, the difference is {found} over {control.n} seeds{beside}. These "
-        f"comparisons were added afterwards and explore."
+        f"{place_in_search(results, baseline, DECAY_CONTROL)}, the difference is {found} over {control.n} seeds{beside}. "
+        f"{survived}These comparisons were added afterwards and explore."
     )
 
 

@@ -24,6 +24,8 @@ def test_number_right_slip_hint_and_open() -> None:
     assert check(...).startswith("Your turn.")
     assert check("two") == "Not yet. A number is wanted here; this is str."
     assert check(math.nan) == "Not yet. Look again."
+    near_zero = [check_number(answer, 0.0, right="Good.", hint="Look.").passed for answer in (9e-4, 1.1e-3)]
+    assert near_zero == [True, False], "below one the tolerance is absolute"
 
 
 def test_numbers() -> None:

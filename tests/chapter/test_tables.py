@@ -90,9 +90,9 @@ def test_a_record_with_fewer_seeds_than_its_contrast_fixes_gets_no_verdict(resul
     assert compare(whole, "P-ON + weight decay", "weight decay", effect=0.5).verdict == "opposite"
     assert "opposite" in shown(whole)
     assert "over the 5 comparisons fixed" in shown(whole)
-    fewer = results({arm: errors[:2] for arm, errors in worse.items()})
+    fewer, one_less = (results({arm: errors[:count] for arm, errors in worse.items()}) for count in (2, 4))
     smoke = Results({**whole.data, "profile": "smoke"})
-    for runs in (fewer, smoke):
+    for runs in (fewer, one_less, smoke):
         assert runs.complete
         found = compare(runs, "P-ON + weight decay", "weight decay", effect=0.5)
         assert (found.verdict, found.judged) == ("unfinished", False)
@@ -115,6 +115,8 @@ def test_no_verdict_before_all_seeds_have_run(results: Make) -> None:
     runs = results(errors, missing=["mnist/mlp-3: stability only: final runs of seeds 3, 4"])
     assert compare(runs, "stability only", "vanilla", effect=0.5).verdict == "unfinished"
     assert compare(runs, "norm only", "vanilla", effect=0.5).verdict == "agrees"
+    baseline = results(errors, missing=["mnist/mlp-3: vanilla: final runs of seeds 5"])
+    assert compare(baseline, "norm only", "vanilla", effect=0.5).verdict == "unfinished"
     note = family_note({"pon-mnist": runs}, "p_on", "pon-ablation")
     assert "over the 3 comparisons fixed beforehand as one family (2 without a verdict, since runs are missing" in note
 
@@ -200,10 +202,13 @@ def test_family_note_corrects_for_the_number_of_comparisons(results: Make) -> No
 
 
 def test_a_family_does_not_shrink_because_runs_fail(results: Make) -> None:
-    runs = results({"vanilla": [2.0, 2.1, 2.2, 2.3, 2.4], "norm only": [1.98, 2.09, 2.16, 2.29, 2.36]})
-    p = compare(runs, "norm only", "vanilla").p
-    assert 0.05 / 3 < p < 0.05
-    assert "none stays below 0.05" in family_note({"pon-mnist": runs}, "p_on", "pon-ablation")
+    errors = {"vanilla": [2.0, 2.1, 2.2, 2.3, 2.4], "norm only": [1.98, 2.09, 2.16, 2.29, 2.36]}
+    others = ("stability only", "weight decay")
+    nan = {(arm, "train_loss"): [1, 1, 1, 1, math.nan] for arm in others}
+    for runs in (results(errors), results({**errors, **dict.fromkeys(others, [90.0] * 5)}, curves=nan)):
+        p = compare(runs, "norm only", "vanilla").p
+        assert 0.05 / 3 < p < 0.05
+        assert "none stays below 0.05" in family_note({"pon-mnist": runs}, "p_on", "pon-ablation")
 
 
 def test_a_knob_without_a_symbol_is_shown_by_its_name() -> None:

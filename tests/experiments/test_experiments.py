@@ -11,7 +11,7 @@ import torch
 
 from companion import cli, experiments, results
 from companion.experiments import running
-from companion.experiments.packing import recorded_runs
+from companion.experiments.packing import pack_settings, recorded_runs
 from companion.experiments.runners import runner_for
 from companion.training.records import RunStore
 
@@ -42,6 +42,9 @@ def test_run_pack_load(name, smoke, tmp_path):
         for arm in packed[setting].arms:
             np.testing.assert_allclose(packed[setting].final(arm), ran[name][setting].final(arm))
             assert packed[setting].seeds(arm) == ran[name][setting].seeds(arm)
+            _, logits, labels = packed[setting].logits(arm)
+            right = (logits[-1].argmax(1) == labels).mean()
+            assert right == pytest.approx(packed[setting].correct(arm)[0][: len(labels)].mean(), abs=0.011)
     assert f"difference from {packed[packed.settings[0]].arms[0]}" in packed.table()
 
 
@@ -53,6 +56,11 @@ def test_packed_runs_count_as_done(smoke, tmp_path):
         recipe, runner_for(recipe, "cpu").checksum, RunStore(tmp_path / "empty", recorded=recorded)
     )
     assert all(record.key in recorded for records in plan.final.values() for record in records)
+
+
+def test_a_fresh_run_does_not_ask_what_is_recorded(smoke, monkeypatch):
+    monkeypatch.setattr("companion.experiments.packing.recorded_runs", lambda name: pytest.fail("it asked"))
+    assert experiments.run("pon-mnist", "smoke", folder=smoke[0], fresh=True, verbose=False).complete
 
 
 def test_packing_twice_changes_nothing_but_the_date(smoke, tmp_path):
@@ -98,9 +106,14 @@ def test_a_partial_pack_says_what_is_missing(smoke, tmp_path):
     assert packed.paired("P-ON", "vanilla").n == 1
 
 
-def test_an_empty_folder_packs_to_a_file_that_says_so(tmp_path):
-    experiments.pack("pon-mnist", "smoke", folder=tmp_path / "none", target=tmp_path)
-    packed = results.load("pon-mnist", folder=tmp_path)
+def test_an_empty_folder_is_not_packed_and_what_is_missing_is_said(tmp_path):
+    with pytest.raises(ValueError, match=r"holds no run of 'pon-mnist' at the size 'smoke'; `companion run"):
+        experiments.pack("pon-mnist", "smoke", folder=tmp_path / "none", target=tmp_path)
+    assert not list(tmp_path.glob("*.json"))
+    empty = pack_settings(
+        "pon-mnist", experiments.recipes("pon-mnist", "smoke"), RunStore(tmp_path / "none"), device="cpu"
+    )
+    packed = results.Results(empty)
     assert len(packed.missing) >= 6
     assert "no run yet" in packed.table()
     with pytest.raises(ValueError, match="no final run"):
@@ -143,6 +156,42 @@ def test_the_search_never_sees_the_test_rows():
     assert len(trained) + len(validated) == len(runner.data["train"][0])
     images = torch.cat([trained, validated])
     assert torch.equal(images.sum(1).sort().values, runner.data["train"][0].flatten(1).sum(1).sort().values)
+
+
+def test_a_record_is_trained_as_it_says():
+    recipe = experiments.recipes("pon-mnist", "smoke")[0]
+    runner = runner_for(recipe, "cpu")
+    knobs = {"lr": 0.1, "threshold": 2.0, "stability": 0.3, "weight_decay": 1e-3}
+
+    def trainee(seed=0, search=False):
+        return runner.trainee(recipe.record(knobs, checksum="x", seed=seed, search=search), search=search)
+
+    final, searched, other = trainee(), trainee(search=True), trainee(seed=1)
+    for part in ("train", "test"):
+        assert getattr(final, part) is runner.data[part]
+        assert getattr(searched, part) is runner.search_data[part]
+    (group,) = final.optimiser.param_groups
+    assert (group["lr"], group["weight_decay"]) == (0.1, 1e-3)
+    assert (final.threshold, final.stability, final.seed, other.seed) == (2.0, 0.3, 0, 1)
+    weights = [made.network.layers[0].weight for made in (final, searched, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_a_stack_of_graph_records_is_trained_as_they_say():
+    recipe = experiments.recipes("pon-graphs", "smoke")[0]
+    runner = runner_for(recipe, "cpu")
+    knobs = [{"lr": 0.01, "threshold": 2.0, "stability": 0.1}, {"lr": 0.02, "threshold": math.inf, "stability": 0.0}]
+    for search in (True, False):
+        records = [recipe.record(k, checksum="x", seed=seed, search=search) for seed, k in enumerate(knobs)]
+        trainee = runner.trainee(records, search=search)
+        columns = {"lr": trainee.optimiser.lr, "threshold": trainee.threshold, "stability": trainee.stability}
+        for run, values in enumerate(knobs):
+            train, validation, test = runner.split(run)
+            assert torch.equal(trainee.train_rows[run], train)
+            assert torch.equal(trainee.test_rows[run], validation if search else test)
+            assert {name: column[run].item() for name, column in columns.items()} == pytest.approx(values)
+        assert (trainee.seeds, trainee.optimiser.weight_decay, trainee.full) == ((0, 1), 5e-4, not search)
 
 
 def test_graph_splits_are_disjoint_and_cover_the_graph():

@@ -7,6 +7,7 @@ import torch
 
 from companion.models.gnn import GAT, GCN, SparseGraph, SparseMatrix, keep_mask
 from companion.training.graphs import GraphTrainee, StackedAdam
+from companion.training.loop import fit
 
 NODES, FEATURES, CLASSES = 40, 30, 4
 
@@ -144,6 +145,55 @@ def test_a_run_in_a_stack_is_the_run_alone(make, raw, graph):
             torch.testing.assert_close(mine[run], other[0], rtol=0, atol=1e-9)
         for name, value in single.measure(20).items():
             torch.testing.assert_close(measured[name][run], value[0], rtol=0, atol=1e-9)
+
+
+KNOBS = ([1, 2], [float("inf"), 0.5], [0.0, 0.1], [0.01, 0.05])
+
+
+def test_dropout_is_drawn_from_the_seed_and_the_epoch(raw, graph):
+    def length(seed, epoch):
+        trainee = _trainee(GCN, raw, graph, *([column[0]] for column in KNOBS))
+        trainee.seeds = (seed,)
+        trainee.train_epoch(epoch)
+        return trainee.gradient_length.item()
+
+    assert length(1, 1) == length(1, 1)
+    assert len({length(1, 1), length(2, 1), length(1, 2)}) == 3
+
+
+def test_a_resumed_stack_repeats_the_one_that_was_not_killed(raw, graph, tmp_path):
+    whole, resumed = (_trainee(GCN, raw, graph, *KNOBS) for _ in range(2))
+    whole.keep_logits = resumed.keep_logits = {1: (1, 5)}
+    expected = fit(whole, 6, measure_at=range(7))
+    broken = _trainee(GCN, raw, graph, *KNOBS)
+    broken.keep_logits = {1: (1, 5)}
+    options = {"measure_at": range(7), "checkpoint": tmp_path / "run.checkpoint", "checkpoint_every": 0.0}
+    fit(broken, 3, **options)  # leaves the checkpoint of epoch 2
+    assert fit(resumed, 6, **options)["metrics"] == expected["metrics"]
+    assert set(resumed.kept) == {"1/1", "1/5"}
+    assert all(torch.equal(whole.kept[name], resumed.kept[name]) for name in whole.kept)
+
+
+def test_a_stack_measures_its_own_rows_and_gradient(raw, graph):
+    trainee = _trainee(GCN, raw, graph, *KNOBS)
+    trainee.network.dropout = 0.0
+    logits = trainee.network(graph)
+    train, test = (
+        torch.stack([logits[run, rows[run]] for run in range(2)]) for rows in (trainee.train_rows, trainee.test_rows)
+    )
+    gradients = torch.autograd.grad(trainee.loss(train).sum(), trainee.parameters)
+    lengths = torch.cat([gradient.flatten(1) for gradient in gradients], 1).norm(dim=1)
+    full = trainee.measure(0)
+    torch.testing.assert_close(
+        full["test_error"], 100 * (test.argmax(-1) != trainee.test_labels).double().mean(1), rtol=0, atol=1e-12
+    )
+    trainee.full = False
+    searched = trainee.measure(0)
+    assert set(searched) == {"test_error", "test_loss", "test_entropy"}
+    assert all(torch.equal(value, full[name]) for name, value in searched.items())
+    trainee.full = True
+    trainee.train_epoch(1)
+    torch.testing.assert_close(trainee.measure(1)["parameter_gradient"], lengths, rtol=0, atol=1e-12)
 
 
 def test_the_stacked_loss_is_the_objective(raw, graph):

@@ -116,6 +116,37 @@ def test_gain_is_oriented_as_the_contrasts():
     assert gain.n == 20
 
 
+def _recorded(errors, *, missing=(), settings=("a/b",)):
+    """Return runs of arms whose last errors are given seed by seed."""
+    runs = {
+        f"{arm}-{seed}": {"epochs": [0, 1], "metrics": {"test_error": [0.0, value]}}
+        for arm, of_seed in errors.items()
+        for seed, value in of_seed.items()
+    }
+    arms = {
+        arm: {"keys": [f"{arm}-{seed}" for seed in of_seed], "seeds": list(of_seed)} for arm, of_seed in errors.items()
+    }
+    data = {"experiment": "x", "profile": "laptop", "missing": list(missing), "runs": runs}
+    return Results({**data, "settings": {setting: {"arms": arms} for setting in settings}})
+
+
+def test_differences_are_taken_seed_by_seed_whatever_their_order():
+    runs = _recorded({"one": {0: 1.0, 1: 2.0, 2: 4.0}, "two": {2: 3.5, 0: 0.0, 7: 9.0}})
+    found = runs.paired("one", "two")
+    assert (found.mean, found.n) == (0.75, 2)
+    assert runs.gain("two", "one") == found
+    assert runs.gain("two", "one", level=0.5) == runs.paired("one", "two", level=0.5) != found
+
+
+def test_unfinished_is_said_of_the_arm_and_the_setting_alone():
+    missing = ["a/b: P-ON + weight decay: final runs of seeds 0", "a/c: P-ON: final runs of seeds 1"]
+    runs = _recorded({}, missing=missing, settings=("a/b", "a/c"))
+    arms = ("P-ON", "weight decay", "P-ON + weight decay")
+    assert [runs["a/b"].unfinished(arm) for arm in arms] == [False, False, True]
+    assert [runs["a/c"].unfinished(arm) for arm in arms] == [True, False, False]
+    assert runs["a/b"].missing == (missing[0],)
+
+
 def test_knobs_are_what_differs_from_neutral():
     """An infinite number is None in a file; a file from before there was ``neutral`` has 0 and None for it."""
     record = {

@@ -13,7 +13,7 @@ from companion.models.mlp import MLP
 from companion.training.images import ImageTrainee
 from companion.training.loop import fit
 from companion.training.perceptrons import PerceptronTrainee, logit_gradient
-from companion.training.probes import all_probes, class_loss, logit_probes, row_losses
+from companion.training.probes import all_probes, class_loss, fit_probes, logit_probes, row_losses
 
 KNOBS = [(float("inf"), 0.0), (1.0, 0.0), (float("inf"), 0.3), (1.0, 0.3)]
 
@@ -39,6 +39,17 @@ def _trainee(kind=ImageTrainee, knobs=(1.0, 0.3), seed=5, **options):
     )  # fmt: skip
 
 
+class Shrinking:
+    """A decoupled term that notes its step sizes."""
+
+    def __init__(self):
+        self.steps = []
+
+    def decoupled_step_(self, lr, model):
+        """Note the step size."""
+        self.steps.append(lr)
+
+
 class KilledError(Exception):
     """Stands for a kill."""
 
@@ -62,6 +73,21 @@ def test_killed_and_resumed_is_never_killed(kind, tmp_path):
     assert measured["metrics"] == expected["metrics"]
     for name in (0, 3, 6):
         assert torch.equal(whole.kept[name], resumed.kept[name])
+
+
+def test_a_resumed_run_keeps_its_momentum_and_its_seconds(tmp_path):
+    def trainee():
+        made = _trainee()
+        made.optimiser.param_groups[0]["momentum"] = 0.9
+        return made
+
+    checkpoint, options = tmp_path / "run.checkpoint", {"measure_at": (6,), "checkpoint_every": 0.0}
+    fit(trainee(), 3, checkpoint=checkpoint, **options)  # leaves the checkpoint of epoch 2
+    torch.save({**torch.load(checkpoint, weights_only=True), "seconds": 1000.0}, checkpoint)
+    resumed = fit(trainee(), 6, checkpoint=checkpoint, **options)
+    assert resumed["metrics"] == fit(trainee(), 6, measure_at=(6,))["metrics"]
+    assert resumed["seconds"] > 1000
+    assert torch.load(checkpoint, weights_only=True)["seconds"] > 1000
 
 
 @pytest.mark.parametrize("knobs", KNOBS)
@@ -103,9 +129,19 @@ def test_the_written_out_step_refuses_what_it_cannot_do():
             network, data, data, objective=Objective(), optimiser=torch.optim.Adam(network.parameters()), **common
         )
     plain = torch.optim.SGD(network.parameters(), lr=0.1)
-    other = Objective(criterion=torch.nn.functional.multi_margin_loss)
-    with pytest.raises(ValueError, match="cross-entropy"):
-        PerceptronTrainee(network, data, data, objective=other, optimiser=plain, **common)
+    others = [
+        Objective(criterion=torch.nn.functional.multi_margin_loss),
+        Objective(head=lambda features, target: features),
+        Objective(clip=lambda parameters: None),
+        Objective(decoupled={"term": (Shrinking(), 0.5)}),
+        Objective(logit_transform=lambda logits: logits),
+    ]
+    for other in others:
+        with pytest.raises(ValueError, match="cross-entropy"):
+            PerceptronTrainee(network, data, data, objective=other, optimiser=plain, **common)
+    up = torch.optim.SGD(network.parameters(), lr=0.1, maximize=True)
+    with pytest.raises(ValueError, match="maximising"):
+        PerceptronTrainee(network, data, data, objective=Objective(), optimiser=up, **common)
 
 
 def test_every_epoch_sees_every_row_once_in_an_order_of_its_own():
@@ -114,6 +150,39 @@ def test_every_epoch_sees_every_row_once_in_an_order_of_its_own():
     assert torch.equal(orders[0], orders[2])
     assert not torch.equal(orders[0], orders[1])
     assert torch.equal(orders[0].sort().values, torch.arange(70))
+    assert not torch.equal(orders[0], _trainee(seed=6).batch_order(1))
+
+
+def test_decoupled_terms_step_with_the_learning_rate():
+    trainee, term = _trainee(), Shrinking()
+    trainee.objective = Objective(decoupled={"term": (term, 0.5)})
+    trainee.train_epoch(1)
+    assert term.steps == pytest.approx([0.15] * 5)
+
+
+def test_a_network_is_measured_without_its_dropout():
+    trainee = _trainee()
+    expected = trainee.measure(0)
+    trainee.network = torch.nn.Sequential(trainee.network, torch.nn.Dropout(0.5))
+    for name, value in trainee.measure(0).items():
+        torch.testing.assert_close(value, expected[name])
+    trainee.train_epoch(1)
+    assert trainee.network.training
+
+
+def test_training_probes_are_of_the_probe_rows():
+    trainee = _trainee()
+    trainee.probe_rows, trainee.batch_size = torch.arange(20, 70), 4
+    inputs, labels = (part[20:] for part in trainee.train)
+    measured = trainee.measure(0)
+    error = 100 * (trainee.network(inputs).argmax(1) != labels).double().mean()
+    torch.testing.assert_close(measured["train_error"][0], error)
+    lengths = []
+    for part in torch.arange(40).split(4):
+        loss = trainee.objective(trainee.network(inputs[part]), labels[part])["loss"]
+        gradients = torch.autograd.grad(loss, list(trainee.network.parameters()))
+        lengths.append(torch.cat([gradient.flatten() for gradient in gradients]).norm())
+    torch.testing.assert_close(measured["parameter_gradient"][0], torch.stack(lengths).mean())
 
 
 def test_arms_of_a_seed_are_paired():
@@ -217,3 +286,29 @@ def test_blow_up_pressure_is_loss_minus_entropy():
     entropy = -(log_probs.exp() * log_probs).sum(-1)
     share = logit_probes(logits, labels, lambda z: z, class_loss)["growing_share"]
     assert share.item() == pytest.approx((loss < entropy).double().mean().item())
+
+
+def test_training_and_test_probes_are_each_of_their_own_rows():
+    generator = torch.Generator().manual_seed(0)
+    train, test = (
+        (
+            2 * torch.randn(1, rows, 4, dtype=torch.float64, generator=generator),
+            torch.randint(0, 4, (1, rows), generator=generator),
+            (torch.arange(rows) < rows - 5).double()[None],
+        )
+        for rows in (30, 40)
+    )
+
+    def transform(z):
+        return partial_norm(z.flatten(0, -2), 2.5).view_as(z)
+
+    probes = all_probes(train, test, transform, class_loss)
+    for split, (logits, labels, mask) in (("train", train), ("test", test)):
+        for name, value in fit_probes(logits, labels, transform, mask).items():
+            assert torch.equal(probes[f"{split}_{name}"], value)
+        prefix = "test_" if split == "test" else ""
+        lengths = logit_probes(logits, labels, transform, class_loss, mask)
+        for name in ("length", "length_deviation"):
+            assert torch.equal(probes[prefix + name], lengths[name])
+    assert probes["train_error"] != probes["test_error"]
+    assert torch.equal(probes["generalisation_gap"], probes["test_error"] - probes["train_error"])
