@@ -66,3 +66,16 @@ def test_search_finds_the_chapter(book_server, open_page):
     opened.wait_for_selector("#search-results li a")
     found = opened.locator("#search-results li a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
     assert any("01_partial_output_norm" in link for link in found)
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_a_link_into_a_chapter_lands_on_its_heading(page, window, book_server, open_page):
+    opened = open_page(f"{book_server}/{page}.html#exercises", **window)
+    opened.wait_for_function("document.readyState === 'complete' && MathJax.startup.promise.then(() => true)")
+    assert opened.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
+    opened.wait_for_function(
+        "() => { const top = document.getElementById('exercises').getBoundingClientRect().top;"
+        " return -10 <= top && top <= 200; }",
+        timeout=10_000,
+    )
