@@ -474,7 +474,7 @@ def render_table(
     return Panel(page, _table_text(head, cells, caption))
 
 
-_FIGURE = re.compile(r"^$|^–$|^not run$|^[(+−]?[\d.]+")
+_FIGURE = re.compile(r"^$|^–$|^(not run|unfinished|diverged)$|^(paper )?[(+−]?[\d.]+")
 
 
 def _written(cell: Any, digits: int) -> str:
