@@ -90,7 +90,7 @@ def check_number(
         return feedback("open", "Put your answer where the three dots are, and run the cell again.")
     try:
         value = float(answer)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return feedback("not yet", f"A number is wanted here; this is `{html.escape(type(answer).__name__)}`.")
     if _near(value, expected, tolerance):
         return feedback("right", right)
@@ -119,7 +119,7 @@ def check_numbers(
         return feedback("open", "Put your answer where the three dots are, and run the cell again.")
     try:
         values = [float(entry) for entry in answer]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return feedback("not yet", f"{len(expected)} numbers are wanted here, as a list, a tuple or a tensor.")
     if len(values) != len(expected):
         return feedback("not yet", f"{len(expected)} numbers are wanted here; these are {len(values)}.")

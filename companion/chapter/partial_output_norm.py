@@ -606,11 +606,12 @@ def check_partial_norm(answer: Any) -> Feedback:
         leaf = rows.clone().requires_grad_()
         try:
             slopes.append(torch.autograd.grad((function(leaf * 1.0, 1.0) * weights).sum(), leaf)[0])
-        except RuntimeError:
+        except Exception:  # noqa: BLE001  (the reader's own function may raise anything)
             return feedback(
                 "not yet",
-                "The values agree, but no gradient passes through your result. Build it from the input with torch operations "
-                "alone: no `torch.tensor(…)`, no `.item()`, no numpy.",
+                "The values agree, but no gradient passes through your result. Return a new tensor, built from the input with "
+                "torch operations alone (`torch.stack` joins rows): no lists, no `torch.tensor(…)`, no `.item()`, no numpy, and "
+                "nothing written into the input.",
             )
     if not torch.isfinite(slopes[0]).all():
         return feedback(
@@ -618,7 +619,12 @@ def check_partial_norm(answer: Any) -> Feedback:
             "The values agree, but the gradient at a row of zeros is NaN: the branch that is *not* taken still divides "
             "by zero. Give the division a safe length first (`clamp` it), then choose.",
         )
-    if (slopes[0] - slopes[1]).abs().max() > 1e-9:
+    off = (slopes[0] - slopes[1]).abs().amax(dim=1) > 1e-5
+    if off[2]:
+        return feedback(
+            "not yet", "The values agree, but at a row of zeros the gradient should pass unchanged: it lies inside."
+        )
+    if off.any():
         return feedback(
             "not yet",
             "The values agree, but the gradient does not: outside the ball its radial part is still there. The length must be "
@@ -667,9 +673,12 @@ def check_wrong_yet_growing(logits: Any, label: Any) -> Feedback:
         )
     wanted = feedback("not yet", "Wanted are a list of finite logits and a label: the position of one of them, from 0.")
     try:
-        z, label = torch.as_tensor(logits, dtype=torch.float64), int(label)
-    except (TypeError, ValueError, RuntimeError):
+        z, place = torch.as_tensor(logits, dtype=torch.float64), int(label)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         return wanted
+    if place != label:
+        return wanted
+    label = place
     if z.ndim != 1 or label not in range(len(z)) or not torch.isfinite(z).all():
         return wanted
     ahead = int((z > z[label]).sum())

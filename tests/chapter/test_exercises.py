@@ -128,6 +128,27 @@ class TestChapterOne:
 
         assert "radial part is still there" in chapter.check_partial_norm(constant_length).text
         assert "no gradient passes" in chapter.check_partial_norm(row_by_row).text
+
+        def listed(z: torch.Tensor, d: float) -> list:
+            return row_by_row(z, d).tolist()
+
+        def stabilised(z: torch.Tensor, d: float) -> torch.Tensor:
+            return z * (d / (z.norm(dim=1, keepdim=True) + 1e-8)).clamp(max=1.0)
+
+        def written_into(z: torch.Tensor, d: float) -> torch.Tensor:
+            for i in range(len(z)):
+                n = z[i].norm()
+                if n > d:
+                    z[i] = z[i] * d / n
+            return z
+
+        def from_directions(z: torch.Tensor, d: float) -> torch.Tensor:
+            return torch.nn.functional.normalize(z) * z.norm(dim=1, keepdim=True).clamp(max=d)
+
+        assert "no lists" in chapter.check_partial_norm(listed).text
+        assert chapter.check_partial_norm(stabilised).passed
+        assert "radial part" not in chapter.check_partial_norm(written_into).text
+        assert "row of zeros" in chapter.check_partial_norm(from_directions).text
         for _ in range(2):  # writing into the input does not change the question for the next try
             assert "wanted is" not in chapter.check_partial_norm(in_place).text
         assert chapter.check_partial_norm(partial_norm).passed
@@ -167,6 +188,9 @@ class TestChapterOne:
         assert "position" in chapter.check_wrong_yet_growing([1.0, 2.0], 2).text
         for logits, label in (([[1.0, 2.0]], 0), ("abc", 0), ([1.0, 0.9, "a"], 1), ([math.inf, 1.0], 1), ([1.0], None)):
             assert "position" in chapter.check_wrong_yet_growing(logits, label).text or label is None
+        for label in (2.7, math.inf, 10**400):
+            assert "position" in chapter.check_wrong_yet_growing([1.0, 0.95, 0.9, -1.0], label).text
+        assert not chapter.check_first_sample(10**400).passed
         assert chapter.check_wrong_yet_growing([1.0, 0.95, 0.9, -1.0], 2.0).passed
 
     def test_stability_norm(self) -> None:
