@@ -292,7 +292,8 @@ def say_growing(results: Any) -> Prose:
         for arm in arms
     ]
     return say(
-        f"Sample by sample, the share of training images whose vector still grows at the end: {', '.join(parts)}."
+        f"Sample by sample, the share of training images whose vector cross entropy alone (the penalty not counted) still "
+        f"lengthens at the end, in single precision: {', '.join(parts)}."
     )
 
 
