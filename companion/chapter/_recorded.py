@@ -187,7 +187,7 @@ def table_of_matched_gains(gains: Mapping[str, tuple[Any, ...]]) -> Panel:
     for name, three in gains.items():
         cells = [gain if isinstance(gain, str) else interval_text(gain.mean, gain.low, gain.high) for gain in three]
         rows.append([name, *cells])
-    head = ["gain in points [95 %]", "each at its own rate", "both at the method's", "both at the baseline's"]
+    head = ["gain in points [95 %]", "own rates", "the method's rate", "the baseline's rate"]
     caption = "Error of the baseline minus error of the method, last epoch; positive favours the method. Exploratory."
     return render_table(head, rows, caption=caption)
 

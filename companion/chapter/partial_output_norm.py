@@ -357,7 +357,7 @@ DECAY_CONTROL = "weight decay at P-ON + weight decay's rate"
 """The control that stands in where runs of tuned weight decay diverged."""
 
 
-MATCHED = (("P-ON", "vanilla", ""), ("P-ON + weight decay", "weight decay", ", both with weight decay"))
+MATCHED = (("P-ON", "vanilla", ""), ("P-ON + weight decay", "weight decay", ", with weight decay"))
 """The comparisons that were also made at equal learning rates."""
 
 
