@@ -188,7 +188,10 @@ def table_of_matched_gains(gains: Mapping[str, tuple[Any, ...]]) -> Panel:
         cells = [gain if isinstance(gain, str) else interval_text(gain.mean, gain.low, gain.high) for gain in three]
         rows.append([name, *cells])
     head = ["gain in points [95 %]", "own rates", "the method's rate", "the baseline's rate"]
-    caption = "Error of the baseline minus error of the method, last epoch; positive favours the method. Exploratory."
+    caption = (
+        "Error of the baseline minus error of the method, last epoch; positive favours the method. Each arm at its own learning "
+        "rate, then both at one. Exploratory."
+    )
     return render_table(head, rows, caption=caption)
 
 
