@@ -31,7 +31,13 @@ SIGHT = {
         [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]
     ),
 }
-# The smallest distance in OKLab that any two of the colours may have; about 0.02 is the least that an eye can tell, and
+# The smallest distance in OKLab between any two of the book's first six, to three decimals: what they were chosen for.
+FIRST = ("pon", "sbn", "pgt", "tce", "nl", "muted")
+SMALLEST = {
+    "light": {"normal": 0.125, "protan": 0.086, "deutan": 0.085, "tritan": 0.083},
+    "dark": {"normal": 0.144, "protan": 0.108, "deutan": 0.112, "tritan": 0.107},
+}
+# The smallest distance that a further colour, or a spare, may have from any other; about 0.02 is the least that an eye can tell, and
 # thin lines and small dots need several times that.
 LIMIT = {"normal": 0.12, "protan": 0.08, "deutan": 0.08, "tritan": 0.08}
 # Ottosson (2020), "A perceptual color space for image processing".
@@ -101,6 +107,14 @@ def test_any_two_methods_are_told_apart(theme: str, sight: str) -> None:
     colors = {name: plots.tokens(theme)[name] for name in METHODS} | spares()[theme]
     pairs = too_close(colors, sight)
     assert not pairs, f"{theme} theme, {sight} sight; see CONTRIBUTING.md, Choose a colour:\n" + "\n".join(pairs)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("sight", SIGHT)
+def test_the_first_six_keep_the_distance_they_were_chosen_for(theme: str, sight: str) -> None:
+    seen = {name: oklab(SIGHT[sight] @ linear(plots.tokens(theme)[name])) for name in FIRST}
+    distance, pair = min((np.linalg.norm(seen[a] - seen[b]), (a, b)) for a, b in itertools.combinations(FIRST, 2))
+    assert round(float(distance), 3) >= SMALLEST[theme][sight], pair
 
 
 def test_a_colour_beside_another_is_named_with_its_distance() -> None:
