@@ -8,7 +8,9 @@ zero-dimensional tensor is not checked: runs with different values may be traini
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -119,9 +121,36 @@ def check_target(name: str, logits: Tensor, target: Any, ignore_index: int | Non
         raise ValueError(f"{name} as class indices must have shape {rows}, got {tuple(target.shape)} ({target.dtype})")
 
 
+_TRUSTED: ContextVar[bool] = ContextVar("values_trusted", default=False)
+
+
+@contextmanager
+def values_trusted() -> Iterator[None]:
+    """Leave out the checks of values inside: for a loop that has looked at all its labels once, before it began.
+
+    What metadata says (types, shapes, Python numbers) is checked as ever. Threads and tasks each have their own state.
+
+    Example:
+        >>> import torch
+        >>> may_read_values(torch.zeros(2))
+        True
+        >>> with values_trusted():
+        ...     may_read_values(torch.zeros(2))
+        False
+    """
+    token = _TRUSTED.set(True)
+    try:
+        yield
+    finally:
+        _TRUSTED.reset(token)
+
+
 def may_read_values(tensor: Tensor) -> bool:
-    """Tell whether a tensor's values may be looked at: only on a CPU (no GPU is made to wait) and never in a graph."""
-    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+    """Tell whether a tensor's values may be looked at: only on a CPU (no GPU is made to wait) and never in a graph.
+
+    Inside `values_trusted` they may not either.
+    """
+    return not torch.compiler.is_compiling() and tensor.device.type == "cpu" and not _TRUSTED.get()
 
 
 def any_true(flags: Tensor) -> bool:
