@@ -8,6 +8,18 @@
 from __future__ import annotations
 
 from companion.results.recorded import Results, available, load
-from companion.results.statistics import Paired, Summary, holm, paired, summary
+from companion.results.statistics import Interval, Paired, Summary, holm, paired, resampled, summary, two_way
 
-__all__ = ["Paired", "Results", "Summary", "available", "holm", "load", "paired", "summary"]
+__all__ = [
+    "Interval",
+    "Paired",
+    "Results",
+    "Summary",
+    "available",
+    "holm",
+    "load",
+    "paired",
+    "resampled",
+    "summary",
+    "two_way",
+]
