@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from companion.data.augmentation import random_flip, random_shift
+from companion.data.augmentation import flip_images, random_flip, random_shift, shift_images
 from companion.data.formats import DamagedFileError
-from companion.data.label_noise import NoisyLabels, uniform_label_noise
+from companion.data.label_noise import (
+    NoisyLabels,
+    PairFlips,
+    TransitionNoise,
+    UniformNoise,
+    pair_flips,
+    transition_noise,
+    uniform_label_noise,
+)
 from companion.data.loading import DataNotFoundError, cache_folder, load
 from companion.data.sets import Graph, Images
 from companion.data.splits import batches, random_split
@@ -15,11 +23,18 @@ __all__ = [
     "Graph",
     "Images",
     "NoisyLabels",
+    "PairFlips",
+    "TransitionNoise",
+    "UniformNoise",
     "batches",
     "cache_folder",
+    "flip_images",
     "load",
+    "pair_flips",
     "random_flip",
     "random_shift",
     "random_split",
+    "shift_images",
+    "transition_noise",
     "uniform_label_noise",
 ]

@@ -32,12 +32,36 @@ def random_shift(inputs: Tensor, max_shift: int, *, generator: torch.Generator |
         tensor([1., 1., 1., 1.])
     """
     check_number("max_shift", max_shift, at_least=0)
-    check_choice("padding", padding, ("zero", "reflect"))
     num, _, height, width = _image_shape(inputs)
     if padding == "reflect" and max_shift >= min(height, width):
         raise ValueError(f"max_shift must be < {min(height, width)} for padding='reflect', got {max_shift}")
     device = "cpu" if generator is None else generator.device
-    shifts = torch.randint(-max_shift, max_shift + 1, (2, num), generator=generator, device=device).to(inputs.device)
+    shifts = torch.randint(-max_shift, max_shift + 1, (2, num), generator=generator, device=device)
+    return shift_images(inputs, shifts.to(inputs.device), padding=padding)
+
+
+def shift_images(inputs: Tensor, shifts: Tensor, *, padding: str = "zero") -> Tensor:
+    """Shift every image by its own given number of pixels: out[n, c, i, j] = in[n, c, i + u_n, j + v_n].
+
+    Args:
+        inputs: (N, C, H, W), of any dtype.
+        shifts: integers (2, N) on the same device, u above v; for ``padding="reflect"`` below min(H, W) in size.
+        padding: what comes in from outside, ``"zero"`` or ``"reflect"``. (Keyword only.)
+
+    Returns:
+        A new tensor like ``inputs``.
+
+    Raises:
+        ValueError: another number of dimensions, another shape of ``shifts``, or an unknown padding.
+
+    Example:
+        >>> shift_images(torch.tensor([[[[1, 2, 3]]]]), torch.tensor([[0], [1]]))
+        tensor([[[[2, 3, 0]]]])
+    """
+    check_choice("padding", padding, ("zero", "reflect"))
+    num, _, height, width = _image_shape(inputs)
+    if tuple(shifts.shape) != (2, num):
+        raise ValueError(f"shifts must have shape (2, {num}), got {tuple(shifts.shape)}")
     rows, row_inside = _sources(shifts[0], height, padding)
     columns, column_inside = _sources(shifts[1], width, padding)
     images = torch.arange(num, device=inputs.device)[:, None, None]
@@ -68,6 +92,29 @@ def random_flip(inputs: Tensor, *, generator: torch.Generator | None, probabilit
     num = _image_shape(inputs)[0]
     device = "cpu" if generator is None else generator.device
     flipped = (torch.rand(num, generator=generator, device=device) < probability).to(inputs.device)
+    return flip_images(inputs, flipped)
+
+
+def flip_images(inputs: Tensor, flipped: Tensor) -> Tensor:
+    """Mirror the given images left to right.
+
+    Args:
+        inputs: (N, C, H, W), of any dtype.
+        flipped: bool (N,), on the same device.
+
+    Returns:
+        A new tensor like ``inputs``.
+
+    Raises:
+        ValueError: another number of dimensions, or another shape of ``flipped``.
+
+    Example:
+        >>> flip_images(torch.tensor([[[[1, 2, 3]]]]), torch.tensor([True]))
+        tensor([[[[3, 2, 1]]]])
+    """
+    num = _image_shape(inputs)[0]
+    if tuple(flipped.shape) != (num,):
+        raise ValueError(f"flipped must have shape ({num},), got {tuple(flipped.shape)}")
     return torch.where(flipped.view(-1, 1, 1, 1), inputs.flip(-1), inputs)
 
 

@@ -2,93 +2,27 @@
 
 from __future__ import annotations
 
-import math
-import os
+import base64
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from companion._checks import check_choice
 from companion._extras import require
-from companion.experiments.recipes import Recipe, registered
-from companion.experiments.runners import runner_for
-from companion.training.records import RunRecord, RunStore
+from companion.experiments.packing import packed, recorded_runs
+from companion.experiments.planning import STAGES, Group, make_plan
+from companion.experiments.registry import experiment, profile_of
+from companion.experiments.trainees import source_of
+from companion.results import Results
+from companion.training.loop import Trainee, fit
+from companion.training.provenance import provenance
+from companion.training.records import RunStore, runs_folder
 
-
-def names() -> tuple[str, ...]:
-    """Return the names of the experiments."""
-    return tuple(registered())
-
-
-def recipes(name: str, profile: str | None = None) -> tuple[Recipe, ...]:
-    """Return an experiment's recipes, one a setting; the profile defaults to ``COMPANION_PROFILE``, then ``smoke``.
-
-    Raises:
-        ValueError: unknown experiment or profile; the message lists what there is.
-    """
-    experiments = registered()
-    check_choice("name", name, experiments)
-    profile = profile or os.environ.get("COMPANION_PROFILE", "smoke")
-    check_choice("profile", profile, experiments[name])
-    return experiments[name][profile]
-
-
-def runs_folder(folder: str | Path | None = None) -> Path:
-    """Return where raw results go: ``folder``, else ``COMPANION_RUNS``, else ``runs`` in the current directory."""
-    return Path(folder or os.environ.get("COMPANION_RUNS", "runs"))
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The records of one setting, by arm: of the search (point by seed) and, once it is over, of the final runs.
-
-    Attributes:
-        points: the search points, one list for all arms.
-        search: arm to one list of records a point.
-        chosen: arm to the index of its best point; ``None`` while its search lacks runs.
-        final: arm (or control) to its records, one a seed; empty while nothing is chosen.
-    """
-
-    points: list[dict[str, float]]
-    search: dict[str, list[list[RunRecord]]]
-    chosen: dict[str, int | None]
-    final: dict[str, list[RunRecord]]
-
-
-def search_score(records: Sequence[RunRecord], store: RunStore) -> tuple[float, float]:
-    """Return validation error and loss after the last epoch, averaged over the search seeds; a diverged loss is inf."""
-    metrics = [store.load(record.key)["metrics"] for record in records]
-    errors, losses = ([row[name][-1] for row in metrics] for name in ("test_error", "test_loss"))
-    return sum(errors) / len(errors), math.inf if None in losses else sum(losses) / len(losses)
-
-
-def make_plan(recipe: Recipe, checksum: str, store: RunStore) -> Plan:
-    """Return the setting's records, as far as the results in the store decide them."""
-    points = recipe.space.draw()
-    search, chosen, final = {}, {}, {}
-    for arm in recipe.arms:
-        knobs = [recipe.arm_knobs(arm, point) for point in points]
-        search[arm] = [
-            [recipe.record(k, checksum=checksum, seed=seed, search=True) for seed in recipe.search_seeds] for k in knobs
-        ]
-        if all(store.has(record.key) for records in search[arm] for record in records):
-            scores = [search_score(records, store) for records in search[arm]]
-            chosen[arm] = scores.index(min(scores))
-            best = knobs[chosen[arm]]
-            final[arm] = [recipe.record(best, checksum=checksum, seed=seed, search=False) for seed in recipe.seeds]
-        else:
-            chosen[arm], final[arm] = None, []
-    for control in recipe.controls:
-        knobs = recipe.control_knobs(control, points, chosen)
-        final[control] = (
-            [recipe.record(knobs, checksum=checksum, seed=seed, search=False) for seed in recipe.seeds] if knobs else []
-        )
-    return Plan(points, search, chosen, final)
+__all__ = ["run", "store_of", "train_group"]
 
 
 def run(
@@ -100,48 +34,63 @@ def run(
     device: str | torch.device | None = None,
     fresh: bool = False,
     verbose: bool = True,
-) -> Any:
+    checkpoint_every: float = 20.0,
+) -> Results:
     """Train what is missing of an experiment and return its results.
 
     Killed at any moment it loses at most the last seconds: the next call takes up the checkpoints of the runs in flight.
 
     Args:
         name: for example ``"pon-mnist"``.
-        profile: ``"smoke"`` (seconds, samples that ship with the package), ``"laptop"`` (the whole recipe on one or two
+        profile: ``"smoke"`` (seconds, samples that ship with the package), ``"laptop"`` (the whole experiment on one or two
             processor cores: hours) or ``"gpu"``; default ``COMPANION_PROFILE``, then ``smoke``.
-        workers: processes that train at once; more than one needs joblib, whose backend may be a cluster.
+        workers: processes that train at once; more than one needs joblib, whose backend may be a cluster
+            (``joblib.parallel_config(backend="ray")``).
         folder: of raw results, by default ``runs``.
         device: by default the CPU, and for the profile ``gpu`` what :func:`companion.device` finds.
         fresh: train also what the package's recorded results already hold.
-        verbose: print a line with the time left after every run.
+        verbose: show progress with the time left.
+        checkpoint_every: seconds between checkpoints.
 
     Returns:
         :class:`companion.results.Results`.
 
     Raises:
-        ValueError: unknown name or profile, or ``workers`` below 1.
+        ValueError: unknown name or profile, ``workers`` below 1, or a folder that cannot be written.
+        KeyboardInterrupt: on Ctrl-C, after a line that says how to go on.
 
     Example:
         >>> from companion import experiments
         >>> runs = experiments.run("pon-graphs", "smoke")  # doctest: +SKIP
     """
-    from companion.experiments.packing import pack_settings, recorded_runs
-    from companion.results import Results
-
     if workers < 1:
         raise ValueError(f"workers must be >= 1, got {workers}")
-    settings = recipes(name, profile)
-    store = RunStore(runs_folder(folder) / name, recorded={} if fresh else recorded_runs(name))
-    device = _device(settings[0].profile, device)
-    for recipe in settings:
-        checksum = runner_for(recipe, device).checksum
-        for stage in ("search", "final runs", "controls"):
-            plan = make_plan(recipe, checksum, store)
-            _execute(recipe, plan, store, stage=stage, workers=workers, device=device, verbose=verbose)
-    return Results(pack_settings(name, settings, store, device=device))
+    profile = profile_of(profile)
+    chosen = experiment(name, profile)
+    store = store_of(name, folder, fresh=fresh)
+    store.check_writable()
+    device = device_of(profile, device)
+    try:
+        for setting in chosen.settings:
+            source = source_of(setting.data, device)
+            for stage in STAGES:
+                # A search may move its range and go on: until it lacks nothing.
+                while groups := make_plan(chosen, setting, source, store).missing(stage, store):
+                    _execute(groups, store, f"{setting.name}, {stage}", workers, device, verbose, checkpoint_every)
+    except KeyboardInterrupt:
+        if verbose:
+            print(f"\nInterrupted. Nothing is lost: `companion run {name} --profile {profile}` goes on from here.", flush=True)
+        raise
+    return Results(packed(name, chosen, profile, store, device=device))
 
 
-def _device(profile: str, device: str | torch.device | None) -> str:
+def store_of(name: str, folder: str | Path | None = None, *, fresh: bool = False) -> RunStore:
+    """Return the results of an experiment: raw ones in a folder, and unless ``fresh`` those that the package records."""
+    return RunStore(runs_folder(folder) / name, recorded={} if fresh else recorded_runs(name))
+
+
+def device_of(profile: str, device: str | torch.device | None) -> str:
+    """Return where to train: what is asked for, else the CPU, and for the profile ``gpu`` what there is."""
     if device is None and profile == "gpu":
         from companion import device as find
 
@@ -150,63 +99,131 @@ def _device(profile: str, device: str | torch.device | None) -> str:
 
 
 def _execute(
-    recipe: Recipe, plan: Plan, store: RunStore, *, stage: str, workers: int, device: str, verbose: bool
+    groups: Sequence[Group],
+    store: RunStore,
+    title: str,
+    workers: int,
+    device: str,
+    verbose: bool,
+    checkpoint_every: float,
 ) -> None:
-    """Train the records of a stage that the store lacks, seed after seed, in stacks, on ``workers`` processes."""
-    search = stage == "search"
-    if search:
-        wanted = [record for lists in plan.search.values() for records in lists for record in records]
-    else:
-        arms = [records for arm, records in plan.final.items() if (arm in recipe.controls) == (stage == "controls")]
-        wanted = [records[index] for index, records in product(range(len(recipe.seeds)), arms)]
-    missing = list({record.key: record for record in wanted if not store.has(record.key)}.values())
-    stacks = [missing[start : start + recipe.stack] for start in range(0, len(missing), recipe.stack)]
-    if verbose and not missing:
-        print(f"{recipe.setting}, {stage}: all {len(wanted)} runs are there", flush=True)
-    report = _Progress(f"{recipe.setting}, {stage}", len(stacks)) if verbose else None
-    keep = () if search else tuple(records[0].key for records in plan.final.values())
-    if workers == 1:
-        done = (_train(recipe, stack, store.folder, search, keep, device) for stack in stacks)
-    else:
+    """Train groups, one after the other or on ``workers`` processes, and show how far they are."""
+    epochs = sum(group.setting.epochs for group in groups)
+    with _progress(title, epochs, verbose) as bar:
+        if workers == 1:
+            for group in groups:
+                train_group(group, store.folder, device, checkpoint_every=checkpoint_every, on_epoch=bar.to)
+                bar.group_done(group)
+            return
         joblib = require("joblib", extra="experiments")
         parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
-        done = parallel(
-            joblib.delayed(_train)(recipe, stack, store.folder, search, keep, device, 1) for stack in stacks
+        jobs = (
+            joblib.delayed(train_group)(group, store.folder, device, checkpoint_every=checkpoint_every, threads=1)
+            for group in groups
         )
-    for text in done:
-        if report is not None:
-            report.step(text)
+        for group in parallel(jobs):
+            bar.group_done(group)
 
 
-def _train(
-    recipe: Recipe,
-    records: Sequence[RunRecord],
+def train_group(
+    group: Group,
     folder: Path,
-    search: bool,
-    keep: Sequence[str],
     device: str,
+    *,
+    checkpoint_every: float = 20.0,
     threads: int | None = None,
-) -> str:
+    on_epoch: Callable[[int], None] | None = None,
+) -> Group:
+    """Train the runs of a group, save their raw results, and return the group.
+
+    The results of a group appear all at once, so that runs which trained together are never torn apart by a kill.
+
+    Args:
+        group: what to train.
+        folder: of raw results.
+        device: where.
+        checkpoint_every: seconds between checkpoints.
+        threads: of torch, for a process of its own; ``None`` leaves them.
+        on_epoch: called with each epoch done.
+    """
     if threads is not None:
         torch.set_num_threads(threads)
     store = RunStore(folder)
-    runner_for(recipe, device).train(records, store, search=search, keep=keep)
-    last = store.load(records[-1].key)
-    knobs = {**records[-1].objective, **records[-1].optimiser}
-    return f"seed {records[-1].seed} {knobs} error {last['metrics']['test_error'][-1]:.3f} in {last['seconds']:.0f} s"
+    if all(store.has(record.key) for record in group.records):  # another process was faster
+        return group
+    source = source_of(group.setting.data, device)
+    search = group.stage == "search"
+    trainee = source.trainee(group.setting, group.arm, group.records, search=search, keep_logits=bool(group.keep))
+    checkpoint = store.checkpoint(group.name)
+    measured = fit(
+        trainee,
+        group.setting.epochs,
+        measure_at=group.setting.epochs_measured(),
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+        on_epoch=on_epoch,
+    )
+    store.save_together(group.name, raw_results(group, trainee, measured, provenance(device)))
+    checkpoint.unlink(missing_ok=True)
+    return group
 
 
-class _Progress:
-    """Print a line a step: how many are done and how long the rest may take."""
+def raw_results(
+    group: Group, trainee: Trainee, measured: Mapping[str, Any], made: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Return what the raw files of a group's runs hold, by key."""
+    results = {}
+    for run, record in enumerate(group.records):
+        correct = trainee.correct[run]
+        logits = {
+            name.split("/")[1]: values
+            for name, values in trainee.kept.items()
+            if name.split("/")[0] == str(run) and record.key in group.keep
+        }
+        results[record.key] = {
+            "key": record.key,
+            "record": record.to_dict(),
+            "epochs": measured["epochs"],
+            "metrics": {name: [row[run] for row in rows] for name, rows in measured["metrics"].items()},
+            "seconds": measured["seconds"] / len(group.records),
+            "stacked_with": len(group.records),
+            "correct": base64.b64encode(np.packbits(correct.numpy()).tobytes()).decode(),
+            "rows": len(correct),
+            "logits": {epoch: _half(values) for epoch, values in logits.items()},
+            "provenance": {**made, "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())},
+        }
+    return results
 
-    def __init__(self, title: str, steps: int) -> None:
-        self.title, self.steps, self.done, self.start = title, steps, 0, time.monotonic()
 
-    def step(self, text: str) -> None:
-        """Count one step and print."""
-        self.done += 1
-        left = (time.monotonic() - self.start) / self.done * (self.steps - self.done)
-        print(
-            f"{time.strftime('%H:%M:%S')} {self.title} {self.done}/{self.steps}, {left / 60:.1f} min left: {text}",
-            flush=True,
-        )
+def _half(values: Tensor) -> str:
+    return base64.b64encode(values.half().numpy().tobytes()).decode()
+
+
+class _progress:
+    """Epochs done and time left, by tqdm: a bar in a notebook, a line in a terminal; nothing when not asked for."""
+
+    def __init__(self, title: str, epochs: int, verbose: bool) -> None:
+        self.bar, self.within, self.done = None, 0, 0
+        if verbose:
+            tqdm = require("tqdm.auto", extra="experiments").tqdm
+            self.bar = tqdm(total=epochs, desc=title, unit="epoch", dynamic_ncols=True)
+
+    def __enter__(self) -> _progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def to(self, epoch: int) -> None:
+        """Say that the group in training has done so many epochs."""
+        if self.bar is not None:
+            self.bar.update(epoch - self.within)
+        self.within = epoch
+
+    def group_done(self, group: Group) -> None:
+        """Say that a group is done."""
+        if self.bar is not None:
+            self.bar.update(group.setting.epochs - self.within)
+            self.bar.set_postfix_str(f"{group.arm.name}, seed {group.records[-1].seed}")
+        self.within = 0

@@ -8,13 +8,15 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from companion._checks import check_choice
+from companion.results.judging import Comparison, compare
 from companion.results.statistics import Paired, Summary, paired, summary
 
-FORMAT = 1
+FORMAT = 2
 _FOLDER = Path(__file__).parent
 
 
@@ -65,13 +67,13 @@ class Results:
 
     @property
     def complete(self) -> bool:
-        """Whether every run of the recipe is in; if not, ``missing`` says which are not."""
+        """Whether every run of the experiment is in; if not, ``missing`` says which are not."""
         return not self.data["missing"]
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What the recipe asks for and the file lacks, in words."""
-        return tuple(self.data["missing"])
+        """What the experiment asks for and the file lacks, in words."""
+        return tuple(_in_words(entry) for entry in self.data["missing"])
 
     def unfinished(self, arm: str) -> bool:
         """Say whether runs of an arm are still missing, so that its numbers may yet move.
@@ -81,7 +83,7 @@ class Results:
             >>> isinstance(results.load("pon-mnist").unfinished("vanilla"), bool)
             True
         """
-        return any(item.split(": ")[1] == arm for item in self.missing)
+        return any(entry["arm"] == arm and not entry.get("draw") for entry in self.data["missing"])
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -92,7 +94,7 @@ class Results:
         """Return the part of one setting."""
         if setting not in self.data["settings"]:
             raise ValueError(f"{self.name} has no setting {setting!r}; it has {', '.join(self.settings)}")
-        missing = [item for item in self.missing if item.split(": ")[0] == setting]
+        missing = [entry for entry in self.data["missing"] if entry["setting"] == setting]
         return Results({**self.data, "missing": missing, "settings": {setting: self.data["settings"][setting]}})
 
     @cached_property
@@ -116,8 +118,55 @@ class Results:
 
     @property
     def controls(self) -> tuple[str, ...]:
-        """Names of the exploratory arms: an arm's knobs at the search point that another arm chose."""
+        """Names of the controls: arms at something that their own search did not choose."""
         return tuple(self._setting.get("controls", {}))
+
+    def same_rate(self, better: str, baseline: str) -> tuple[str | None, str | None]:
+        """Return the controls at equal learning rates: the baseline at better's, better at the baseline's; None for none.
+
+        Example:
+            >>> from companion import results
+            >>> results.load("pon-mnist").same_rate("P-ON", "vanilla")
+            ("vanilla at P-ON's rate", "P-ON at vanilla's rate")
+        """
+
+        def control(arm: str, rate_of: str) -> str | None:
+            for name, said in self._setting.get("controls", {}).items():
+                if said["arm"] == arm and rate_of in (said["rate_of"], said["point_of"]) and said["keep"] is None:
+                    return name
+            return None
+
+        return control(baseline, better), control(better, baseline)
+
+    @property
+    def rows(self) -> Literal["fixed", "split"]:
+        """Whether all seeds are tested on the same rows, or each on its own split."""
+        return self._setting["rows"]
+
+    @property
+    def test_share(self) -> float:
+        """Test rows over training rows, where each seed has its own split."""
+        return self._setting["test_share"]
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the training labels are noisy, so that stopping rules matter."""
+        return self._setting["noisy"]
+
+    @property
+    def draws(self) -> int:
+        """How often the search was drawn."""
+        return 1 + len(self._setting["draws"])
+
+    def draw(self, index: int) -> Results:
+        """Return the part of one draw of the search, 0 the first: its choices and their final runs, without controls."""
+        if not 0 <= index < self.draws:
+            raise ValueError(f"index must be in [0, {self.draws}), got {index}")
+        if index == 0:
+            return self
+        part = {**self._setting, "arms": self._setting["draws"][index - 1], "controls": {}, "draws": []}
+        missing = [{**entry, "draw": 0} for entry in self.data["missing"] if entry["draw"] == index]
+        return Results({**self.data, "missing": missing, "settings": {self.settings[0]: part}})
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -144,18 +193,45 @@ class Results:
         return sum(not math.isfinite(value) for value in self.final(arm, "train_loss"))
 
     def curve(self, arm: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return epochs (E,) and values (n, E), one row a seed; epoch 0 is before training."""
-        runs = self._runs(arm)
-        if not runs:
-            raise ValueError(f"{self.name} holds no final run of {arm!r} yet")
-        if metric not in runs[0]["metrics"]:
-            raise ValueError(f"{self.name} has no metric {metric!r}; it has {', '.join(self.metrics)}")
+        """Return epochs (E,) and values (n, E) of the seeds whose whole curves are kept, the first few; epoch 0 is before training."""
+        runs = [run for run in self._measured(arm, metric) if len(run["metrics"][metric]) == len(run["epochs"])]
         values = [[math.nan if value is None else value for value in run["metrics"][metric]] for run in runs]
         return np.array(runs[0]["epochs"]), np.array(values, dtype=np.float64)
 
     def final(self, arm: str, metric: str = "test_error") -> np.ndarray:
         """Return the values after the last epoch, (n,), one a seed."""
-        return self.curve(arm, metric)[1][:, -1]
+        last = [run["metrics"][metric][-1] for run in self._measured(arm, metric)]
+        return np.array([math.nan if value is None else value for value in last], dtype=np.float64)
+
+    def stopped(self, arm: str, rule: str = "last epoch", metric: str = "test_error") -> np.ndarray:
+        """Return a metric at the epoch that a stopping rule takes, (n,), one a seed.
+
+        Args:
+            arm: which.
+            rule: ``"last epoch"``; ``"best validation"``, the epoch with the lowest error on the held-out rows, whose labels are as
+                noisy as the training labels; ``"best test"``, the one with the lowest test error, as many papers report it.
+            metric: ``"test_error"`` or another whose whole curves are kept of every seed.
+
+        Raises:
+            ValueError: an unknown rule, or curves that were not kept.
+        """
+        by = {"last epoch": None, "best validation": "validation_error", "best test": "test_error"}
+        check_choice("rule", rule, by)
+        if by[rule] is None:
+            return self.final(arm, metric)
+        _, guide = self.curve(arm, by[rule])
+        _, values = self.curve(arm, metric)
+        if len(values) < len(self.seeds(arm)) or len(guide) < len(self.seeds(arm)):
+            raise ValueError(f"{self.name} keeps whole curves of {metric!r} of {len(values)} of {len(self.seeds(arm))} seeds only")
+        return values[np.arange(len(values)), np.nanargmin(guide, axis=1)]
+
+    def _measured(self, arm: str, metric: str) -> list[dict[str, Any]]:
+        runs = self._runs(arm)
+        if not runs:
+            raise ValueError(f"{self.name} holds no final run of {arm!r} yet")
+        if metric not in runs[0]["metrics"]:
+            raise ValueError(f"{self.name} has no metric {metric!r}; it has {', '.join(self.metrics)}")
+        return runs
 
     def summary(self, arm: str, metric: str = "test_error") -> Summary:
         """Return mean, sample deviation and n of the final values."""
@@ -182,8 +258,18 @@ class Results:
             raise ValueError(f"the search of {arm!r} is not over: it has no final record yet")
         return record
 
+    def compare(self, better: str, baseline: str, *, effect: float | None = None, **options: Any) -> Comparison:
+        """Return the comparison of two arms; see `companion.results.compare`.
+
+        Example:
+            >>> from companion import results
+            >>> results.load("pon-mnist").compare("P-ON", "vanilla").state
+            'ok'
+        """
+        return compare(self, better, baseline, effect=effect, **options)
+
     def knobs(self, arm: str) -> dict[str, Any]:
-        """Return the arm's chosen ``lr`` and those of its knobs that act: that are not at their neutral values.
+        """Return the arm's ``lr`` and its knobs, and a weight decay that the setting gives to every arm.
 
         Example:
             >>> from companion import results
@@ -191,14 +277,8 @@ class Results:
             ['lr', 'threshold', 'weight_decay']
         """
         record = self.record(arm)
-        said = {**record["objective"], **record["optimiser"]}
-        neutral = self._setting.get("neutral", {})  # `None` stands for an infinite number, in both
-        acting = {
-            name: math.inf if value is None else value
-            for name, value in said.items()
-            if name not in ("name", "lr") and (value != neutral[name] if name in neutral else value not in (None, 0))
-        }
-        return {"lr": said["lr"], **acting}
+        decay = record["setting"]["optimiser"]["weight_decay"]
+        return {**record["knobs"], **({"weight_decay": decay} if decay and "weight_decay" not in record["knobs"] else {})}
 
     def search(self, arm: str) -> list[dict[str, float]]:
         """Return the points searched for an arm: its knobs, ``error`` and ``loss`` on validation rows, ``chosen``."""
@@ -234,11 +314,25 @@ class Results:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Return ``device``, ``versions``, ``date`` (of the last run), ``dates`` (first and last), ``commit``, ``commits``, ``runs`` and ``seconds``.
+        """Return ``device``, ``versions``, ``date`` (of the last run), ``dates`` (first and last), ``commits``, ``runs`` and ``seconds``.
 
         ``seconds`` is the training time of all runs, the search included, on one thread each.
         """
-        return self.data["provenance"]
+        made = self.data["provenance"]
+
+        def distinct(name: str) -> list[str]:
+            return sorted({str(entry[name]) for entry in made if entry[name] is not None})
+
+        dates = sorted(date for entry in made for date in entry["dates"])
+        return {
+            "device": ", ".join(distinct("device")),
+            "versions": {name: ", ".join(distinct(name)) for name in ("python", "torch", "numpy", "system")},
+            "date": dates[-1] if dates else None,
+            "dates": [dates[0], dates[-1]] if dates else [],
+            "commits": distinct("commit"),
+            "runs": sum(entry["runs"] for entry in made),
+            "seconds": sum(entry["seconds"] for entry in made),
+        }
 
     def table(self, metric: str = "test_error", *, baseline: str | None = None) -> str:
         """Return a plain-text table: mean ± sd of every arm, and its paired difference from ``baseline`` (the first arm)."""
@@ -274,3 +368,14 @@ class Results:
         if self.missing:
             lines += [f"partial: {len(self.missing)} missing, the first: {self.missing[0]}", ""]
         return "\n".join(lines).rstrip()
+
+
+def _in_words(entry: dict[str, Any]) -> str:
+    """Say what is missing of an arm."""
+    draw = f" (draw {entry['draw'] + 1} of the search)" if entry.get("draw") else ""
+    head = f"{entry['setting']}: {entry['arm']}{draw}: "
+    if entry["stage"] == "search":
+        return f"{head}{entry['runs']} runs of the search, then {entry['then']} final runs"
+    if entry["stage"] == "waiting":
+        return f"{head}{entry['runs']} runs, once its search point is chosen"
+    return f"{head}final runs of seeds {', '.join(map(str, entry['seeds']))}"

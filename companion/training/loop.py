@@ -17,15 +17,18 @@ from companion.training.records import write_atomic
 class Trainee(Protocol):
     """A network, or a stack of networks that train together, with its data and objective.
 
-    An epoch must depend on its number and on the state alone (batch order and dropout are drawn from the seed and the
-    epoch), so that a resumed run repeats the one that was not interrupted.
+    An epoch must depend on its number and on the state alone (batch order, augmentation and dropout are drawn from the seed and
+    the epoch), so that a resumed run repeats the one that was not interrupted.
     """
+
+    correct: Tensor | None
+    kept: dict[str, Tensor]
 
     def train_epoch(self, epoch: int) -> None:
         """Train epoch number ``epoch``, counted from 1."""
 
     def measure(self, epoch: int) -> dict[str, Tensor]:
-        """Return probes by name, each of shape (R,) for R runs; epoch 0 is before training."""
+        """Return metrics by name, each of shape (R,) for R runs; epoch 0 is before training."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a checkpoint needs."""
@@ -45,13 +48,15 @@ def fit(
 ) -> dict[str, Any]:
     """Train for ``epochs`` epochs and return what was measured.
 
+    An interrupt (Ctrl-C) loses the epoch in flight and nothing else: what is done by then is in the checkpoint.
+
     Args:
         trainee: what to train.
         epochs: number of epochs in all.
         measure_at: epochs after which to measure; 0 is before the first.
         checkpoint: file to resume from and to write to; ``None`` for neither.
         checkpoint_every: seconds between checkpoints.
-        on_epoch: called with the number of each epoch done.
+        on_epoch: called with the number of each epoch done, also of those that a checkpoint holds (once, with the last).
 
     Returns:
         ``epochs`` (list of E), ``metrics`` (name to a list of E lists of R numbers), ``seconds`` (training and measuring
@@ -62,27 +67,28 @@ def fit(
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
         done, seconds, history = saved["done"], saved["seconds"], saved["history"]
         trainee.load_state_dict(saved["trainee"])
+        if on_epoch is not None:
+            on_epoch(done)
     elif 0 in measure_at:
         _record(history, 0, trainee.measure(0))
     start = last = time.perf_counter()
+
+    def save(epoch: int) -> None:
+        spent = seconds + time.perf_counter() - start
+        state = {"done": epoch, "seconds": spent, "history": history, "trainee": trainee.state_dict()}
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_atomic(checkpoint, buffer.getvalue())
+
     for epoch in range(done + 1, epochs + 1):
         trainee.train_epoch(epoch)
         if epoch in measure_at:
             _record(history, epoch, trainee.measure(epoch))
+        if checkpoint is not None and epoch < epochs and time.perf_counter() - last >= checkpoint_every:
+            save(epoch)
+            last = time.perf_counter()
         if on_epoch is not None:
             on_epoch(epoch)
-        now = time.perf_counter()
-        if checkpoint is not None and epoch < epochs and now - last >= checkpoint_every:
-            state = {
-                "done": epoch,
-                "seconds": seconds + now - start,
-                "history": history,
-                "trainee": trainee.state_dict(),
-            }
-            buffer = io.BytesIO()
-            torch.save(state, buffer)
-            write_atomic(checkpoint, buffer.getvalue())
-            last = time.perf_counter()
     return {**history, "seconds": seconds + time.perf_counter() - start}
 
 

@@ -24,7 +24,6 @@ def fingerprint(*tensors: Tensor) -> str:
 
     Example:
         >>> import torch
-        >>> import torch
         >>> fingerprint(torch.zeros(2)) == fingerprint(torch.zeros(2)), fingerprint(torch.zeros(2)) == fingerprint(torch.zeros(3))
         (True, False)
     """
@@ -52,24 +51,22 @@ class RunRecord:
     """Everything that determines the numbers of one run.
 
     Attributes:
-        dataset: name, checksum, and which rows are trained on and which are tested.
-        model: name and sizes.
-        objective: the knobs; ``threshold`` inf (kept as ``None``) and ``stability`` 0 are plain cross-entropy.
-        optimiser: name, lr, weight decay, and so on.
-        schedule: epochs, batch size, kind of learning-rate schedule.
-        seed: fixes initial weights, batch order, dropout (and the split of a graph).
-        profile: ``smoke``, ``laptop`` or ``gpu``.
-        recipe_version: raised when the code changes what a record means.
+        setting: data, network, optimiser, schedule, epochs and all else that every arm of a comparison shares.
+        role: ``"search"`` (judged on rows held out of training) or ``"final"``.
+        builder: name of the function that makes the objective of the knobs.
+        knobs: learning rate and knobs, by name.
+        objective: what the builder made of them, described in plain values.
+        checksum: of the data.
+        seed: fixes initial weights, batch order, augmentation, dropout, label noise (and the split of a graph).
     """
 
-    dataset: Mapping[str, Any]
-    model: Mapping[str, Any]
-    objective: Mapping[str, Any]
-    optimiser: Mapping[str, Any]
-    schedule: Mapping[str, Any]
+    setting: Mapping[str, Any]
+    role: str
+    builder: str
+    knobs: Mapping[str, Any]
+    objective: Any
+    checksum: str
     seed: int
-    profile: str
-    recipe_version: int
     key: str = field(init=False, repr=False, compare=False, default="")
 
     def __post_init__(self) -> None:
@@ -107,6 +104,11 @@ def write_atomic(path: Path, data: bytes) -> None:
         raise
 
 
+def runs_folder(folder: str | Path | None = None) -> Path:
+    """Return where raw results go: ``folder``, else ``COMPANION_RUNS``, else ``runs`` in the current directory."""
+    return Path(folder or os.environ.get("COMPANION_RUNS", "runs"))
+
+
 class RunStore:
     """A folder of raw results, one JSON file a run, and of checkpoints of runs in flight.
 
@@ -123,6 +125,8 @@ class RunStore:
 
     def __init__(self, folder: str | Path, *, recorded: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         self.folder, self.recorded = Path(folder), dict(recorded or {})
+        for together in self.folder.glob("*.together"):  # a kill came between the whole and its parts
+            self._take_apart(together)
 
     def path(self, key: str) -> Path:
         """Return the file of a finished run."""
@@ -144,4 +148,48 @@ class RunStore:
 
     def save(self, key: str, result: Mapping[str, Any]) -> None:
         """Write one raw result atomically."""
-        write_atomic(self.path(key), json.dumps(plain(result), allow_nan=False, separators=(",", ":")).encode())
+        write_atomic(self.path(key), _json(result))
+
+    def save_together(self, name: str, results: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write the results of runs that trained together: after a kill at any moment either all are there or none.
+
+        Args:
+            name: of the stack.
+            results: key to raw result.
+        """
+        if len(results) == 1:
+            ((key, result),) = results.items()
+            self.save(key, result)
+            return
+        together = self.folder / f"{name}.together"
+        write_atomic(together, _json(results))
+        self._take_apart(together)
+
+    def check_writable(self) -> None:
+        """Raise unless the folder can be written.
+
+        Raises:
+            ValueError: it cannot; the message says what to do.
+        """
+        probe = self.folder / f"{uuid.uuid4().hex}.tmp"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise ValueError(
+                f"{self.folder} cannot be written ({error.strerror}): name another folder with --folder or COMPANION_RUNS"
+            ) from error
+
+    def _take_apart(self, together: Path) -> None:
+        try:
+            results = json.loads(together.read_text())
+        except FileNotFoundError:  # another process has just done it
+            return
+        for key, result in results.items():
+            self.save(key, result)
+        together.unlink(missing_ok=True)
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(plain(value), allow_nan=False, separators=(",", ":")).encode()
