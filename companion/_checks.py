@@ -11,8 +11,10 @@ import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,33 +28,48 @@ def check_number(
     at_most: float | None = None,
     below: float | None = None,
     allow_infinite: bool = False,
-) -> None:
-    """Raise unless ``value`` is a number in the stated range (0-d tensors pass unchecked).
+) -> Any:
+    """Return ``value`` as a Python number, whatever it is a scalar of; raise unless it lies in the stated range.
+
+    A zero-dimensional tensor is returned as it is, unchecked.
 
     Raises:
         TypeError: ``value`` is no real number and no zero-dimensional tensor.
         ValueError: ``value`` lies outside the range or is not finite; the message states name, value and range.
+
+    Example:
+        >>> import numpy
+        >>> check_number("alpha", numpy.float32(0.5), at_least=0)
+        0.5
     """
     if isinstance(value, Tensor):
         if value.ndim != 0:
             raise TypeError(f"{name} must be a number or a 0-d tensor, got a tensor of shape {tuple(value.shape)}")
-        return
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return value
+    number = value if type(value) in (float, int) else _plain(name, value)
+    # Comparisons, not math.isfinite: torch.compile may hold a number that changed between calls as a symbol.
+    within = allow_infinite or -math.inf < number < math.inf
+    within = within and (at_least is None or number >= at_least) and (above is None or number > above)
+    within = within and (at_most is None or number <= at_most) and (below is None or number < below)
+    if not within:
+        limits = ((">=", at_least), (">", above), ("<=", at_most), ("<", below))
+        allowed = [f"{sign} {limit:g}" for sign, limit in limits if limit is not None]
+        allowed += [] if allow_infinite else ["finite"]
+        raise ValueError(f"{name} must be {' and '.join(allowed)}, got {value!r}")
+    return number
+
+
+def _plain(name: str, value: Any) -> float | int:
+    """Return a scalar of another library as the Python number it stands for."""
+    value = _unwrapped(value)
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
-    bounds = []
-    if at_least is not None:
-        bounds.append((f">= {at_least:g}", value >= at_least))
-    if above is not None:
-        bounds.append((f"> {above:g}", value > above))
-    if at_most is not None:
-        bounds.append((f"<= {at_most:g}", value <= at_most))
-    if below is not None:
-        bounds.append((f"< {below:g}", value < below))
-    if not allow_infinite:
-        # Comparisons, not math.isfinite: torch.compile may hold a number that changed between calls as a symbol.
-        bounds.append(("finite", -math.inf < value < math.inf))
-    if not all(holds for _, holds in bounds):
-        raise ValueError(f"{name} must be {' and '.join(text for text, _ in bounds)}, got {value!r}")
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
+def _unwrapped(value: Any) -> Any:
+    """Return the scalar that a 0-d array of NumPy holds; anything else as it is."""
+    return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
 
 
 def check_choice(name: str, value: Any, allowed: Iterable[str]) -> None:
@@ -162,8 +179,17 @@ def any_true(flags: Tensor) -> bool:
         return False
 
 
+def as_indices(indices: Tensor) -> Tensor:
+    """Return class indices as int64, in which they are compared.
+
+    Compared in a narrower type, a number that does not fit is taken modulo its range: in uint8, −100 is class 156.
+    """
+    return indices if indices.dtype == torch.int64 else indices.to(torch.int64)
+
+
 def check_class_indices(name: str, indices: Tensor, num_classes: int, ignore_index: int | None = None) -> None:
     """Raise ``ValueError`` if an index lies outside [0, num_classes) and is not ``ignore_index``. Reads values."""
+    indices = as_indices(indices)
     bad = (indices < 0) | (indices >= num_classes)
     if ignore_index is not None:
         bad = bad & (indices != ignore_index)
@@ -179,12 +205,33 @@ def check_probabilities(name: str, probabilities: Tensor) -> None:
         raise ValueError(f"{name} must hold finite probabilities >= 0, got {probabilities[bad][0].item()}")
 
 
-def check_count(name: str, value: Any, *, at_least: int = 1) -> None:
-    """Raise unless ``value`` is an integer of at least ``at_least``."""
-    if isinstance(value, bool) or not isinstance(value, int):
+def check_integer(name: str, value: Any) -> int:
+    """Return ``value`` as an int; raise ``TypeError`` unless it is an integer, Python's or NumPy's."""
+    if type(value) is int:
+        return value
+    value = _unwrapped(value)
+    if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
-    if value < at_least:
+    return int(value)
+
+
+def check_count(name: str, value: Any, *, at_least: int = 1) -> int:
+    """Return a count as an int: an integer, or a float that is exactly whole; raise unless it is large enough.
+
+    Raises:
+        TypeError: ``value`` is no whole number.
+        ValueError: it is less than ``at_least``.
+
+    Example:
+        >>> check_count("bins", 15.0)
+        15
+    """
+    number = _unwrapped(value)
+    is_whole = isinstance(number, (float, np.floating)) and float(number).is_integer()
+    count = int(number) if is_whole else check_integer(name, value)
+    if count < at_least:
         raise ValueError(f"{name} must be >= {at_least}, got {value}")
+    return count
 
 
 def check_logits(name: str, logits: Any) -> int:
