@@ -1,31 +1,73 @@
-"""The ``companion`` command: run experiments, pack and print their results, fetch data."""
+"""The ``companion`` command: run experiments, say how far they are, pack and print their results, fetch data, find faults."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import companion
+from companion import doctor
 
 
 def _run(arguments: argparse.Namespace) -> None:
     from companion import experiments
 
-    results = experiments.run(
-        arguments.name,
-        arguments.profile,
-        arguments.workers,
-        folder=arguments.folder,
-        device=arguments.device,
-        fresh=arguments.fresh,
-    )
+    with _backend(arguments.backend):
+        results = experiments.run(
+            arguments.name,
+            arguments.profile,
+            arguments.workers,
+            folder=arguments.folder,
+            device=arguments.device,
+            fresh=arguments.fresh,
+            verbose=not arguments.quiet,
+        )
     print(results.table())
     if results.profile == "smoke":
         print(
             f"Profile smoke: a few epochs on packaged samples, to see that it runs. No finding. `companion results "
             f"{arguments.name}` prints the recorded experiment; --profile laptop runs it, in hours."
         )
+
+
+def _backend(name: str | None) -> AbstractContextManager[object]:
+    """Return the context in which joblib uses a cluster: "ray" or "dask"; ``None`` is the machine's own processes."""
+    if name is None:
+        return nullcontext()
+    from companion._extras import require
+
+    joblib = require("joblib", extra="experiments")
+    if name == "ray":
+        require("ray.util.joblib", extra="cluster").register_ray()
+    return joblib.parallel_config(backend=name)
+
+
+def _status(arguments: argparse.Namespace) -> None:
+    from companion import experiments
+    from companion.data import DataNotFoundError
+    from companion.experiments.status import said, status
+
+    for name in [arguments.name] if arguments.name else experiments.names():
+        options = {"folder": arguments.folder, "device": arguments.device, "measure": not arguments.quick}
+        try:
+            found = status(name, arguments.profile, **options)
+        except DataNotFoundError as error:
+            print(f"{name}: {str(error).splitlines()[0]}")
+            continue
+        times = [stage.seconds for stage in found]
+        missing = sum(stage.missing for stage in found)
+        left = "nothing is missing" if not missing else f"{missing} runs are missing"
+        if missing and None not in times:
+            left += f", about {said(sum(times))} on one process of this machine"
+        print(f"{name}: {left}")
+        for stage in found:
+            print(f"  {stage}")
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    return doctor.main()
 
 
 def _pack(arguments: argparse.Namespace) -> None:
@@ -77,8 +119,18 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--workers", type=int, default=1, help="processes that train at once (more than one needs joblib)")
     run.add_argument("--folder", help="of raw results; default COMPANION_RUNS, then runs")
     run.add_argument("--device", help="cpu, cuda or mps; default cpu, and for the profile gpu what there is")
+    run.add_argument("--backend", choices=("ray", "dask"), help="let joblib send the runs to an existing cluster")
+    run.add_argument("--quiet", action="store_true", help="show no progress")
     run.add_argument("--fresh", action="store_true", help="train also what the recorded results already hold")
     run.set_defaults(action=_run)
+
+    status = commands.add_parser("status", help="say what is done, what is missing, and how long the rest takes here")
+    status.add_argument("name", nargs="?", help="all, if left out")
+    status.add_argument("--profile", choices=("smoke", "laptop", "gpu"), default="laptop", help="size; default laptop")
+    status.add_argument("--folder", help="of raw results; default COMPANION_RUNS, then runs")
+    status.add_argument("--device", help="cpu, cuda or mps, as run would use it")
+    status.add_argument("--quick", action="store_true", help="do not measure steps where no result tells the time")
+    status.set_defaults(action=_status)
 
     pack = commands.add_parser("pack", help="write the compact results file from raw results")
     pack.add_argument("name")
@@ -105,6 +157,11 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("name")
     data.add_argument("--sample", action="store_true", help="the sample that ships with the package")
     data.set_defaults(action=_data)
+
+    check = commands.add_parser(
+        "doctor", help="look at Python, PyTorch, device, extras, folders and data; say what to do"
+    )
+    check.set_defaults(action=_doctor)
     return top
 
 
@@ -112,11 +169,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; an error that the user can mend is one line and exit status 2."""
     chosen = parser().parse_args(arguments)
     try:
-        chosen.action(chosen)
-    except (ValueError, ImportError, FileNotFoundError) as error:
-        print(f"companion: {error.args[0] if error.args else error}", file=sys.stderr)
+        return chosen.action(chosen) or 0
+    except (ValueError, ImportError, OSError) as error:
+        said = str(error) if isinstance(error, OSError) else error.args[0] if error.args else error
+        print(f"companion: {said}", file=sys.stderr)
         return 2
-    return 0
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

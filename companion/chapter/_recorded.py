@@ -156,8 +156,7 @@ def matched_gains(recorded: Mapping[str, Any], pairs: Sequence[tuple[str, str, s
 
     Args:
         recorded: experiment name to recorded results.
-        pairs: (better, baseline, words that follow the setting's name), for each comparison. The controls are the arms
-            called ``"{baseline} at {better}'s rate"`` and ``"{better} at {baseline}'s rate"``.
+        pairs: (better, baseline, words that follow the setting's name), for each comparison.
 
     Returns:
         Name of the setting to three paired differences; for each that cannot be had, one of `NO_GAIN`.
@@ -168,12 +167,11 @@ def matched_gains(recorded: Mapping[str, Any], pairs: Sequence[tuple[str, str, s
             part = runs[setting]
             for better, baseline, words in pairs:
                 if better in part.arms:
-                    arms = (
-                        (better, baseline),
-                        (better, f"{baseline} at {better}'s rate"),
-                        (f"{better} at {baseline}'s rate", baseline),
+                    at_better, at_baseline = part.same_rate(better, baseline)
+                    arms = ((better, baseline), (better, at_better), (at_baseline, baseline))
+                    found[f"{setting}{words}"] = tuple(
+                        "not run" if None in two else gain_or_why(part, *two) for two in arms
                     )
-                    found[f"{setting}{words}"] = tuple(gain_or_why(part, *two) for two in arms)
     return found
 
 

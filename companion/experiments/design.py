@@ -1,14 +1,14 @@
 """An experiment as data: arms, settings, how they are searched, and what they are controlled against.
 
-    def tamed(alpha): return Objective(criterion=TamedCrossEntropy(alpha))
+def tamed(alpha): return Objective(criterion=TamedCrossEntropy(alpha))
 
-    EXPERIMENTS = {
-        "tce-mnist": Experiment(
-            arms=(Arm("vanilla", Objective), Arm("TCE", tamed, alpha=Log(0.1, 2.0))),
-            settings=(Setting(Images("mnist", noise=UniformNoise(0.4)), Network("mlp", sizes=(784, 256)), Sgd(), Cosine()),),
-            controls=SameRate("TCE", "vanilla"),
-        )
-    }
+EXPERIMENTS = {
+    "tce-mnist": Experiment(
+        arms=(Arm("vanilla", Objective), Arm("TCE", tamed, alpha=Log(0.1, 2.0))),
+        settings=(Setting(Images("mnist", noise=UniformNoise(0.4)), Network("mlp", sizes=(784, 256)), Sgd(), Cosine()),),
+        controls=SameRate("TCE", "vanilla"),
+    )
+}
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ class Arm:
         if not callable(build):
             raise TypeError(f"build must be callable, got {build!r}")
         if "<" in getattr(build, "__qualname__", "<"):
-            raise ValueError(f"build must be a named function or class of a module, which a record can name, got {build!r}")
+            raise ValueError(
+                f"build must be a named function or class of a module, which a record can name, got {build!r}"
+            )
         if "lr" in knobs:
             raise ValueError("lr is searched by every arm over the range of the setting: it is no knob of an arm")
         self.name, self.build, self.knobs = name, build, dict(knobs)
@@ -323,7 +325,8 @@ def Parts(whole: str, baseline: str, **parts: Sequence[str]) -> tuple[Control, .
         ["ball alone at P-ON's point", "vanilla at P-ON's rate"]
     """
     alone = tuple(
-        Control(f"{name.replace('_', ' ')} at {whole}'s point", whole, keep=tuple(knobs)) for name, knobs in parts.items()
+        Control(f"{name.replace('_', ' ')} at {whole}'s point", whole, keep=tuple(knobs))
+        for name, knobs in parts.items()
     )
     return (*alone, Control(f"{baseline} at {whole}'s rate", baseline, rate_of=whole))
 

@@ -12,7 +12,6 @@ from companion import results
 from companion.experiments.design import Control, Experiment, Graph, Setting
 from companion.experiments.planning import Draw, Plan, Round, make_plan, score
 from companion.experiments.registry import experiment
-
 from companion.experiments.trainees import source_of
 from companion.results.recorded import FORMAT
 from companion.training.records import RunRecord, RunStore, plain, runs_folder, write_atomic
@@ -41,7 +40,11 @@ def _file(name: str, folder: str | Path | None) -> Path:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"profile": None, "provenance": [], "runs": {}}
+    return (
+        json.loads(path.read_text(encoding="utf-8"))
+        if path.exists()
+        else {"profile": None, "provenance": [], "runs": {}}
+    )
 
 
 def pack(
@@ -85,7 +88,9 @@ def pack(
         )
     lost = set(old["runs"]) - set(new["runs"])
     if lost and not force:
-        raise ValueError(f"{path} holds {len(lost)} runs that the experiment no longer asks for, and that would be lost: {way_out}")
+        raise ValueError(
+            f"{path} holds {len(lost)} runs that the experiment no longer asks for, and that would be lost: {way_out}"
+        )
     write_atomic(path, (json.dumps(new, allow_nan=False, separators=(",", ":")) + "\n").encode())
     return path
 
@@ -222,7 +227,9 @@ class _Runs:
     def _place(self, made: Mapping[str, Any], seconds: float) -> int:
         """Return the index of a run's provenance among the distinct ones, and add the run to it."""
         said = {name: made[name] for name in ("device", "threads", "system", "python", "torch", "numpy", "commit")}
-        entry = self._made.setdefault(json.dumps(said, sort_keys=True), {**said, "dates": [], "runs": 0, "seconds": 0.0})
+        entry = self._made.setdefault(
+            json.dumps(said, sort_keys=True), {**said, "dates": [], "runs": 0, "seconds": 0.0}
+        )
         entry["dates"] += made["dates"] if "dates" in made else [made["date"]]
         entry["dates"] = [min(entry["dates"]), max(entry["dates"])]
         entry["runs"], entry["seconds"] = entry["runs"] + 1, round(entry["seconds"] + seconds, 1)

@@ -149,7 +149,8 @@ def make_plan(experiment: Experiment, setting: Setting, source: ImageSource | Gr
         last = rounds[-1]
         chosen = {arm: last.points[arm][best] for arm, best in last.best.items() if last.over and best is not None}
         final = {
-            arm.name: recorder.final(arm, chosen[arm.name], experiment.seeds) if chosen else () for arm in experiment.arms
+            arm.name: recorder.final(arm, chosen[arm.name], experiment.seeds) if chosen else ()
+            for arm in experiment.arms
         }
         if index == 0:
             for control in experiment.controls:
@@ -212,7 +213,10 @@ def draw_points(arm: Arm, lr: Log, search: Search, seed: int) -> list[dict[str, 
     """
     ranges = {"lr": lr, **{name: arm.knobs[name] for name in arm.searched}}
     sets = [
-        torch.quasirandom.SobolEngine(len(ranges), scramble=True, seed=seed + index).draw(search.points).double().numpy()
+        torch.quasirandom.SobolEngine(len(ranges), scramble=True, seed=seed + index)
+        .draw(search.points)
+        .double()
+        .numpy()
         for index in range(SCRAMBLINGS if len(ranges) > 1 and search.points > 2 else 1)
     ]
     rows = min(sets, key=largest_tie)
@@ -262,7 +266,15 @@ class _Recorder:
 
     def searched(self, arm: Arm, knobs: Mapping[str, Any], search: Search) -> list[RunRecord]:
         return [
-            record_of(self.setting, arm, knobs, self._objective(arm, knobs), checksum=self.source.checksum, seed=seed, search=search)
+            record_of(
+                self.setting,
+                arm,
+                knobs,
+                self._objective(arm, knobs),
+                checksum=self.source.checksum,
+                seed=seed,
+                search=search,
+            )
             for seed in search.seeds
         ]
 
@@ -273,7 +285,9 @@ class _Recorder:
         )
 
 
-def _rounds(experiment: Experiment, setting: Setting, recorder: _Recorder, store: RunStore, draw: int) -> tuple[Round, ...]:
+def _rounds(
+    experiment: Experiment, setting: Setting, recorder: _Recorder, store: RunStore, draw: int
+) -> tuple[Round, ...]:
     """Return the rounds of one draw: while an arm's best learning rate is an outermost one, the range moves for all."""
     search, lr, rounds = experiment.search, setting.lr, []
     for number in range(search.moves + 1):
@@ -281,7 +295,8 @@ def _rounds(experiment: Experiment, setting: Setting, recorder: _Recorder, store
             points = shared_points(experiment, lr)
         else:
             points = {
-                arm.name: draw_points(arm, lr, search, _seed(setting.name, arm.name, draw, number)) for arm in experiment.arms
+                arm.name: draw_points(arm, lr, search, _seed(setting.name, arm.name, draw, number))
+                for arm in experiment.arms
             }
         records = {
             arm.name: [recorder.searched(arm, knobs, search) for knobs in points[arm.name]] for arm in experiment.arms
@@ -304,4 +319,3 @@ def _rounds(experiment: Experiment, setting: Setting, recorder: _Recorder, store
 
 def _seed(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "little")
-

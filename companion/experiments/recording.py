@@ -113,7 +113,11 @@ def described(part: Any) -> Any:
     if part is None or isinstance(part, bool | int | float | str):
         return part
     if isinstance(part, Tensor):
-        return part.item() if part.ndim == 0 else {"tensor": list(part.shape), "values": part.tolist() if part.numel() <= 64 else None}
+        return (
+            part.item()
+            if part.ndim == 0
+            else {"tensor": list(part.shape), "values": part.tolist() if part.numel() <= 64 else None}
+        )
     if isinstance(part, functools.partial):
         return {"partial": described(part.func), "args": described(part.args), **_named(part.keywords)}
     if isinstance(part, nn.Module):

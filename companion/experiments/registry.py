@@ -25,7 +25,9 @@ def registered() -> dict[str, Experiment]:
         module = importlib.import_module(f"{__package__}.{entry.name}")
         for name, value in getattr(module, "EXPERIMENTS", {}).items():
             if name in found:
-                raise ValueError(f"EXPERIMENTS must differ in their names, got {name!r} in {home[name]} and {entry.name}")
+                raise ValueError(
+                    f"EXPERIMENTS must differ in their names, got {name!r} in {home[name]} and {entry.name}"
+                )
             found[name], home[name] = value, entry.name
     return found
 

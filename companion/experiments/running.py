@@ -79,7 +79,10 @@ def run(
                     _execute(groups, store, f"{setting.name}, {stage}", workers, device, verbose, checkpoint_every)
     except KeyboardInterrupt:
         if verbose:
-            print(f"\nInterrupted. Nothing is lost: `companion run {name} --profile {profile}` goes on from here.", flush=True)
+            print(
+                f"\nInterrupted. Nothing is lost: `companion run {name} --profile {profile}` goes on from here.",
+                flush=True,
+            )
         raise
     return Results(packed(name, chosen, profile, store, device=device))
 
@@ -109,7 +112,7 @@ def _execute(
 ) -> None:
     """Train groups, one after the other or on ``workers`` processes, and show how far they are."""
     epochs = sum(group.setting.epochs for group in groups)
-    with _progress(title, epochs, verbose) as bar:
+    with _Bar(title, epochs, verbose) as bar:
         if workers == 1:
             for group in groups:
                 train_group(group, store.folder, device, checkpoint_every=checkpoint_every, on_epoch=bar.to)
@@ -199,7 +202,7 @@ def _half(values: Tensor) -> str:
     return base64.b64encode(values.half().numpy().tobytes()).decode()
 
 
-class _progress:
+class _Bar:
     """Epochs done and time left, by tqdm: a bar in a notebook, a line in a terminal; nothing when not asked for."""
 
     def __init__(self, title: str, epochs: int, verbose: bool) -> None:
@@ -208,7 +211,7 @@ class _progress:
             tqdm = require("tqdm.auto", extra="experiments").tqdm
             self.bar = tqdm(total=epochs, desc=title, unit="epoch", dynamic_ncols=True)
 
-    def __enter__(self) -> _progress:
+    def __enter__(self) -> _Bar:
         return self
 
     def __exit__(self, *_: object) -> None:

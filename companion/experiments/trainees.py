@@ -19,7 +19,6 @@ from companion.models.gnn import SparseGraph
 from companion.training.graphs import GraphTrainee
 from companion.training.images import ImageTrainee, Labelled
 from companion.training.learner import Learner
-from companion.training.loop import Trainee
 from companion.training.records import RunRecord, fingerprint
 
 __all__ = ["GraphSource", "ImageSource", "network_of", "source_of"]

@@ -222,7 +222,9 @@ class Results:
         _, guide = self.curve(arm, by[rule])
         _, values = self.curve(arm, metric)
         if len(values) < len(self.seeds(arm)) or len(guide) < len(self.seeds(arm)):
-            raise ValueError(f"{self.name} keeps whole curves of {metric!r} of {len(values)} of {len(self.seeds(arm))} seeds only")
+            raise ValueError(
+                f"{self.name} keeps whole curves of {metric!r} of {len(values)} of {len(self.seeds(arm))} seeds only"
+            )
         return values[np.arange(len(values)), np.nanargmin(guide, axis=1)]
 
     def _measured(self, arm: str, metric: str) -> list[dict[str, Any]]:
@@ -278,7 +280,10 @@ class Results:
         """
         record = self.record(arm)
         decay = record["setting"]["optimiser"]["weight_decay"]
-        return {**record["knobs"], **({"weight_decay": decay} if decay and "weight_decay" not in record["knobs"] else {})}
+        return {
+            **record["knobs"],
+            **({"weight_decay": decay} if decay and "weight_decay" not in record["knobs"] else {}),
+        }
 
     def search(self, arm: str) -> list[dict[str, float]]:
         """Return the points searched for an arm: its knobs, ``error`` and ``loss`` on validation rows, ``chosen``."""

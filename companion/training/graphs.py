@@ -60,7 +60,9 @@ class GraphTrainee:
         keep_rows: int = 200,
     ) -> None:
         if recipe.augment or recipe.accumulate > 1 or recipe.precision != "float32" or recipe.channels_last:
-            raise ValueError("recipe must have no augment, accumulate, precision or channels_last for graphs: a step is one full batch")
+            raise ValueError(
+                "recipe must have no augment, accumulate, precision or channels_last for graphs: a step is one full batch"
+            )
         self.stack, self.graph, self.recipe = Stack(learners), graph, recipe
         self.seeds, self.lr, self.full = tuple(seeds), lr, full
         self.train_rows, self.test_rows = train_rows, test_rows
@@ -100,7 +102,10 @@ class GraphTrainee:
             self.stack.losses(logits, self.train_labels, are_logits=True).sum().backward()
         runs = len(self.stack)
         gradients = [parameter.grad for parameter in self.stack.parameters if parameter.grad is not None]
-        squares = [gradient.square().reshape(runs, -1).sum(1) if runs > 1 else gradient.square().sum()[None] for gradient in gradients]
+        squares = [
+            gradient.square().reshape(runs, -1).sum(1) if runs > 1 else gradient.square().sum()[None]
+            for gradient in gradients
+        ]
         self.gradient_length = torch.stack(squares).sum(0).sqrt()
         objective = self.stack.learners[0].objective
         if objective.clip is not None:
@@ -132,7 +137,9 @@ class GraphTrainee:
 
     def _transform(self, logits: Tensor) -> Tensor:
         """Apply each run's own logit transform, in evaluation, to logits (R, n, C)."""
-        return torch.stack([learner.objective.transform(z) for learner, z in zip(self.stack.learners, logits, strict=True)])
+        return torch.stack(
+            [learner.objective.transform(z) for learner, z in zip(self.stack.learners, logits, strict=True)]
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return networks and objectives, the optimiser, what was kept so far and the last gradient lengths."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from companion._checks import check_choice, check_count, values_trusted
 from companion.data.augmentation import flip_images, shift_images
@@ -20,7 +22,6 @@ from companion.training.probes import (
     STANDARD,
     Measurement,
     Part,
-    fit_probes,
     measured,
     row_losses,
     weight_rows,
@@ -66,7 +67,7 @@ class Recipe:
     """
 
     optimiser: Optimiser
-    schedule: Schedule = Constant()
+    schedule: Schedule = field(default_factory=Constant)
     epochs: int = 100
     batch_size: int = 128
     augment: tuple[str, ...] = ()
@@ -144,24 +145,47 @@ class ImageTrainee:
 
     def batch_order(self, epoch: int) -> Tensor:
         """Return each run's permutation of the training rows for one epoch, (R, N)."""
-        orders = [np.random.Generator(np.random.PCG64([seed, epoch])).permutation(len(self.train)) for seed in self.seeds]
+        orders = [
+            np.random.Generator(np.random.PCG64([seed, epoch])).permutation(len(self.train)) for seed in self.seeds
+        ]
         return torch.from_numpy(np.stack(orders)).to(self.device)
 
     def train_epoch(self, epoch: int) -> None:
         """Take one pass over the training rows."""
+        self._train_steps(epoch, self.steps_per_epoch)
+
+    def _train_steps(self, epoch: int, count: int) -> None:
+        """Take the first steps of an epoch."""
         self.stack.train()
         order, draws = self.batch_order(epoch), self._augmentation(epoch)
-        if self.stack.learners[0].has_dropout():
-            torch.manual_seed(_seed(self.seeds[0], epoch, 2))
         first = (epoch - 1) * self.steps_per_epoch
-        with values_trusted():  # labels were checked when they were read
-            for step, rows in enumerate(order.split(self.recipe.batch_size, 1)):
+        # Labels were checked when they were read. Dropout draws from torch's own source, which is left as it was.
+        with values_trusted(), self._dropout_seeded(epoch):
+            for step, rows in enumerate(order.split(self.recipe.batch_size, 1)[:count]):
                 self._set_rate(first + step)
                 start = step * self.recipe.batch_size
                 part = {name: values[..., start : start + rows.shape[1]] for name, values in draws.items()}
                 if step == self.steps_per_epoch - 1 and "angular_step" in self.recipe.record:
                     self.weights_before = [[w.clone() for w in weight_rows(one.network)] for one in self.stack.learners]
                 self._step(*self._batch(rows, part))
+
+    def time_steps(self, count: int) -> float:
+        """Take ``count`` steps, after one that meets cold caches, and return the seconds of one. The networks change."""
+        self._train_steps(1, 1)
+        start = time.perf_counter()
+        self._train_steps(1, count)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return (time.perf_counter() - start) / count
+
+    @contextmanager
+    def _dropout_seeded(self, epoch: int) -> Iterator[None]:
+        if not self.stack.learners[0].has_dropout():
+            yield
+            return
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(_seed(self.seeds[0], epoch, 2))
+            yield
 
     def _set_rate(self, step: int) -> None:
         rate = self.lr * self.recipe.schedule.factor(step, self.recipe.epochs * self.steps_per_epoch)

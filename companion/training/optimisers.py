@@ -30,7 +30,9 @@ class Optimiser:
     def __post_init__(self) -> None:
         check_number("weight_decay", self.weight_decay, at_least=0)
 
-    def build(self, parameters: Iterable[Tensor], *, lr: float, weight_decay: float | None = None) -> torch.optim.Optimizer:
+    def build(
+        self, parameters: Iterable[Tensor], *, lr: float, weight_decay: float | None = None
+    ) -> torch.optim.Optimizer:
         """Return torch's optimiser of the parameters; ``weight_decay`` stands in for the value of the setting."""
         raise NotImplementedError
 
@@ -77,7 +79,9 @@ class Adam(Optimiser):
     eps: float = 1e-8
     decoupled: bool = False
 
-    def build(self, parameters: Iterable[Tensor], *, lr: float, weight_decay: float | None = None) -> torch.optim.Optimizer:
+    def build(
+        self, parameters: Iterable[Tensor], *, lr: float, weight_decay: float | None = None
+    ) -> torch.optim.Optimizer:
         """Return `torch.optim.Adam` or `torch.optim.AdamW`."""
         make = torch.optim.AdamW if self.decoupled else torch.optim.Adam
         return make(parameters, lr=lr, betas=self.betas, eps=self.eps, weight_decay=self._decay(weight_decay))

@@ -1,9 +1,9 @@
-"""Plain SGD on perceptrons with the backward pass written out: the same steps, faster, for any objective on logits.
+r"""Plain SGD on perceptrons with the backward pass written out: the same steps, faster, for any objective on logits.
 
 Autograd gives the gradient at the logits, whatever the objective; behind it lie only matrix products. With $g$ the gradient
 at a layer's output (B, out) and $h$ its input (B, in), SGD with weight decay is
 
-.. math:: W \\leftarrow (1 - \\eta\\lambda)\\,W - \\eta\\,g^\\top h
+.. math:: W \leftarrow (1 - \eta\lambda)\,W - \eta\,g^\top h
 
 so gradient, decay and step are a single product, batched over the runs of a stack, and no gradient is ever stored.
 """

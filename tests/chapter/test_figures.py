@@ -13,8 +13,10 @@ from companion import papers
 from companion import results as recorded_results
 from companion.chapter import Prose, place_in_search, search_rank
 from companion.chapter import partial_output_norm as chapter
-from companion.experiments.partial_output_norm import ARMS
+from companion.experiments.partial_output_norm import ARMS as RECORDED_ARMS
 from companion.results import Results
+
+ARMS = tuple(arm.name for arm in RECORDED_ARMS)
 
 Make = Callable[..., Results]
 ERRORS = {arm: [1.8 - 0.1 * k, 1.9 - 0.1 * k, 2.1 - 0.1 * k] for k, arm in enumerate(ARMS)}
@@ -196,7 +198,7 @@ def test_where_there_is_no_gain_it_is_said_why(results: Make) -> None:
     assert gain(errors, "nothing") == "not run"
     for arm in errors:
         assert gain({**errors, arm: [2.0]}) == "not run"
-        assert gain(errors, missing=[f"mnist/mlp-3: {arm}: final runs of seeds 3"]) == "unfinished"
+        assert gain(errors, missing=[("mnist/mlp-3", arm)]) == "unfinished"
         assert gain(errors, curves={(arm, "train_loss"): [1, 1, 1, 1, float("nan")]}) == "diverged"
 
 
@@ -241,7 +243,7 @@ def test_search_edge_names_the_arms(results: Make) -> None:
     for arm, rate in zip(
         setting["arms"], (0.03, 0.02, 0.01, 0.03, 0.02, 0.02), strict=True
     ):  # 0.03 is the largest drawn
-        setting["arms"][arm]["record"]["optimiser"]["lr"] = rate
+        setting["arms"][arm]["record"]["knobs"]["lr"] = rate
     said = chapter.say_search_edge(runs).markdown
     assert said == "At the largest learning rate drawn, 0.03, stand 2 arms: vanilla, stability only."
     setting["arms"]["vanilla"]["record"]["optimiser"]["lr"] = 0.01
