@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import warnings
 
 import pytest
 import torch
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
+from torch.nn.utils import parametrizations, parametrize, prune
+from torch.optim.swa_utils import AveragedModel
 
 from companion import NormLoss, norm_loss
 
@@ -177,6 +181,188 @@ def test_long_float64_rows_keep_their_precision():
     torch.testing.assert_close(weight.grad, expected, rtol=1e-15, atol=0)
 
 
+def hooked(name: str, layer: nn.Module) -> nn.Module:
+    """Return the layer under the older form of a normalisation, which leaves a hook; newer torch advises against it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", f"`torch.nn.utils.{name}` is deprecated", FutureWarning)
+        return getattr(nn.utils, name)(layer)
+
+
+LAYERS = {
+    "weight_norm": parametrizations.weight_norm,
+    "weight_norm, hook": lambda layer: hooked("weight_norm", layer),
+    "spectral_norm": lambda layer: parametrizations.spectral_norm(layer, n_power_iterations=3),
+    "spectral_norm, hook": lambda layer: hooked("spectral_norm", layer),
+    "pruned": lambda layer: prune.l1_unstructured(layer, "weight", 4),
+    "pruned twice": lambda layer: prune.l1_unstructured(prune.random_unstructured(layer, "weight", 3), "weight", 2),
+    "two parametrisations": lambda layer: parametrizations.spectral_norm(parametrizations.weight_norm(layer)),
+}
+computed = pytest.mark.parametrize("wrap", LAYERS.values(), ids=LAYERS)
+
+
+@computed
+@pytest.mark.parametrize("training", [True, False])
+def test_a_computed_weight_counts_by_its_value(wrap, training):
+    layer = wrap(nn.Linear(3, 4, dtype=torch.float64)).train(training)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.mul_(2).add_(0.1)  # the tensor that a hook left on the layer is out of date now
+    state = copy.deepcopy(layer.state_dict())
+    term = NormLoss(layer)
+    value = term.norm()
+    assert term.names() == ["weight"]
+    torch.testing.assert_close(layer.state_dict(), state, rtol=0, atol=0)  # no step of the power iteration
+    used = (
+        layer.eval()(torch.eye(3, dtype=torch.float64)).T - layer.bias[:, None]
+    )  # (4, 3): what the layer multiplies by
+    assert value.item() == pytest.approx(sum((1 - math.hypot(*row)) ** 2 for row in used.tolist()), rel=1e-12)
+    trained = [parameter for parameter in layer.parameters() if parameter is not layer.bias]
+    gradients = torch.autograd.grad(value, trained)
+    with torch.no_grad():
+        for parameter, gradient in zip(trained, gradients, strict=True):
+            entry = (0,) * parameter.ndim
+            parameter[entry] += 1e-6
+            above = term.norm()
+            parameter[entry] -= 2e-6
+            assert (above - term.norm()).item() / 2e-6 == pytest.approx(gradient[entry].item(), rel=1e-6, abs=1e-8)
+            parameter[entry] += 1e-6
+
+
+@computed
+def test_the_decoupled_step_on_a_computed_weight_is_gradient_descent_on_what_it_comes_from(wrap):
+    layer = wrap(nn.Linear(3, 4, dtype=torch.float64))
+    trained = [parameter for name, parameter in layer.named_parameters() if name != "bias"]
+    gradients = torch.autograd.grad(NormLoss(layer).norm(), trained)
+    expected = [(parameter - 0.1 * gradient).detach() for parameter, gradient in zip(trained, gradients, strict=True)]
+    bias = layer.bias.detach().clone()
+    with torch.inference_mode():
+        NormLoss(layer).decoupled_step_(0.1)
+    torch.testing.assert_close([parameter.detach() for parameter in trained], expected)
+    assert torch.equal(layer.bias, bias)
+
+
+def test_weight_normalisation_relaxes_as_a_plain_weight_does():
+    layer = parametrizations.weight_norm(nn.Linear(3, 2, dtype=torch.float64))
+    lengths, directions = layer.parametrizations.weight.parameters()
+    before = directions.detach().clone()
+    lengths.data.copy_(torch.tensor([[3.0], [0.5]]))
+    NormLoss(layer).decoupled_step_(0.25)  # L ← L + 2·lr·(1 − L)
+    torch.testing.assert_close(lengths.detach(), torch.tensor([[2.0], [0.75]], dtype=torch.float64))
+    torch.testing.assert_close(directions.detach(), before)
+
+
+def test_spectral_normalisation_by_hand():
+    layer = nn.Linear(2, 2, bias=False)
+    layer.weight.data.copy_(torch.diag(torch.tensor([3.0, 4.0])))  # largest singular value 4: the rows get 3/4 and 1
+    parametrizations.spectral_norm(layer, n_power_iterations=50)
+    assert NormLoss(layer).norm().item() == pytest.approx(1 / 16, rel=1e-5)
+
+
+def test_an_orthogonal_square_weight_has_norm_loss_zero():
+    layer = parametrizations.orthogonal(nn.Linear(4, 4, dtype=torch.float64))
+    assert NormLoss(layer).names() == ["weight"]
+    assert NormLoss(layer).norm().item() == pytest.approx(0, abs=1e-25)
+
+
+@pytest.mark.parametrize(("make", "dims"), [(nn.ConvTranspose1d, 1), (nn.ConvTranspose2d, 2), (nn.ConvTranspose3d, 3)])
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("wrap", [lambda layer: layer, lambda layer: prune.identity(layer, "weight")])
+def test_a_filter_of_a_transposed_convolution_is_an_output_channel(make, dims, groups, wrap):
+    layer = make(4, 6, kernel_size=2, groups=groups, bias=False, dtype=torch.float64)
+    one_at_a_time = torch.eye(4, dtype=torch.float64).reshape(4, 4, *[1] * dims)
+
+    def lengths(layer):
+        """Return the filters' lengths, read off the outputs: one input at a time, one pixel each."""
+        return layer(one_at_a_time).transpose(0, 1).flatten(1).norm(dim=1).detach()
+
+    before = lengths(layer)
+    layer = wrap(layer)
+    assert NormLoss(layer).norm().item() == pytest.approx((1 - before).square().sum().item(), rel=1e-12)
+    NormLoss(layer).decoupled_step_(0.25)
+    torch.testing.assert_close(lengths(layer), (1 + before) / 2)
+
+
+def test_a_grouped_convolution_has_a_filter_an_output_channel():
+    layer = nn.Conv2d(4, 6, 2, groups=2, bias=False)
+    nn.init.constant_(layer.weight, 0.5)  # (6, 2, 2, 2): eight weights a filter, of length √2
+    assert NormLoss(layer).norm().item() == pytest.approx(6 * (1 - math.sqrt(2)) ** 2, rel=1e-6)
+
+
+def test_a_layer_may_say_how_its_weight_vectors_lie():
+    class Transposed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.tensor([[3.0, 0.6], [4.0, 0.8]]))  # one a column, of lengths 5 and 1
+
+        def weight_vectors(self, name, weight):
+            assert name == "weight"
+            return weight.T
+
+    layer = Transposed()
+    assert NormLoss(nn.Sequential(layer)).norm().item() == pytest.approx(16, rel=1e-6)
+    NormLoss(layer).decoupled_step_(0.125)
+    torch.testing.assert_close(layer.weight.detach(), torch.tensor([[2.4, 0.6], [3.2, 0.8]]))
+
+
+def test_a_shared_weight_counts_once():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 3))
+    model[2].weight = model[0].weight
+    assert NormLoss(model).names() == ["0.weight", "1.weight"]
+    torch.testing.assert_close(NormLoss(model).norm(), norm_loss(model[0].weight) + norm_loss(model[1].weight))
+
+
+def test_frozen_weights_do_not_count_and_are_not_moved():
+    model = nn.Sequential(nn.Linear(3, 4), parametrizations.weight_norm(nn.Linear(4, 4)), nn.Linear(4, 2))
+    model[:2].requires_grad_(False)
+    before = copy.deepcopy(model.state_dict())
+    term = NormLoss(model, include=lambda name, weight: weight.ndim == 2)
+    assert term.names() == ["2.weight"]
+    torch.testing.assert_close(term.norm(), norm_loss(model[2].weight))
+    term.decoupled_step_(0.1)
+    moved = [name for name, value in model.state_dict().items() if not torch.equal(value, before[name])]
+    assert moved == ["2.weight"]
+    model.requires_grad_(True)  # thawed later
+    assert term.names() == ["0.weight", "1.weight", "2.weight"]
+
+
+def test_of_a_half_frozen_weight_only_the_rest_moves():
+    layer = hooked("weight_norm", nn.Linear(3, 2))
+    layer.weight_g.requires_grad_(False)
+    before = copy.deepcopy(layer.state_dict())
+    NormLoss(layer).decoupled_step_(0.1)
+    torch.testing.assert_close(layer.weight_g, before["weight_g"], rtol=0, atol=0)
+
+
+def test_names_are_the_networks_own_under_wrappers():
+    net = Net()
+
+    def exclude(name, _):
+        return name.startswith("fc.")
+
+    compiled = torch.compile(net, backend="eager")
+    inner = nn.Sequential(torch.compile(nn.Linear(2, 2), backend="eager"))
+    for wrapped in (nn.DataParallel(net), AveragedModel(net), compiled, nn.DataParallel(compiled)):
+        assert NormLoss(wrapped, exclude=exclude).names() == NormLoss(net, exclude=exclude).names()
+    assert NormLoss(inner).names() == ["0.weight"]
+    own = nn.ModuleDict({"my_module": nn.Linear(2, 2)})  # no wrapper
+    assert NormLoss(own).names() == ["my_module.weight"]
+
+
+def test_nothing_to_count_is_zero_on_any_default_device():
+    with torch.device("meta"):
+        assert NormLoss(nn.ReLU()).norm().item() == 0
+
+
+def test_the_default_choice_leaves_a_parametrised_normalisation_layer_out():
+    class Doubled(nn.Module):
+        def forward(self, weight):
+            return 2 * weight
+
+    layer = nn.LayerNorm((2, 2))
+    parametrize.register_parametrization(layer, "weight", Doubled())
+    assert NormLoss(layer).names() == []
+
+
 def test_no_row_is_zero():
     assert norm_loss(torch.zeros(0, 3)).item() == 0
 
@@ -190,7 +376,7 @@ def test_errors():
         norm_loss(torch.ones(3, 2, dtype=torch.int64))
     with pytest.raises(TypeError, match=r"model must be a torch\.nn\.Module, got list"):
         NormLoss([])
-    with pytest.raises(TypeError, match=r"include must be a callable \(name, parameter\) -> bool, got str"):
+    with pytest.raises(TypeError, match=r"include must be a callable \(name, weight\) -> bool, got str"):
         NormLoss(Net(), include="fc")
     with pytest.raises(TypeError, match="exclude must be a callable"):
         NormLoss(Net(), exclude=["fc"])
