@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from companion.models._network import ImageNetwork, keep_global_generator
 
-class MLP(nn.Module):
+
+class MLP(ImageNetwork):
     r"""Fully connected network with ReLU between its layers: $z = W_L\,\mathrm{relu}(\dots\mathrm{relu}(W_1 x + b_1)\dots) + b_L$.
 
     Weights and biases start uniform in $\pm 1/\sqrt{\text{fan-in}}$, torch's own choice for a linear layer, drawn from
-    ``generator`` so that two networks with the same seed start equal.
+    ``generator`` so that two networks with the same seed start equal. ``head`` is the last of ``layers``, so that it
+    has one name in a ``state_dict``; assigning to ``head`` replaces it there.
 
     Args:
         sizes: widths from input to logits, for example ``(784, 512, 256, 10)``.
@@ -32,7 +36,9 @@ class MLP(nn.Module):
         super().__init__()
         if len(sizes) < 2 or min(sizes) < 1:
             raise ValueError(f"sizes must be at least two widths >= 1, got {tuple(sizes)}")
-        self.layers = nn.ModuleList(nn.Linear(fan_in, fan_out) for fan_in, fan_out in pairwise(sizes))
+        self.num_features = sizes[-2]
+        with keep_global_generator(generator):
+            self.layers = nn.ModuleList(nn.Linear(fan_in, fan_out) for fan_in, fan_out in pairwise(sizes))
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
@@ -43,9 +49,20 @@ class MLP(nn.Module):
                 layer.weight.uniform_(-bound, bound, generator=generator)
                 layer.bias.uniform_(-bound, bound, generator=generator)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Map inputs (N, ...) to logits (N, C); trailing dimensions are flattened."""
-        hidden = inputs.flatten(1)  # (N, D)
+    @property
+    def head(self) -> nn.Module:
+        """The last layer, from features (N, D) to logits (N, C)."""
+        return self.layers[-1]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "head":  # a property's setter would not do: nn.Module registers modules before it looks for one
+            self.layers[-1] = value
+        else:
+            super().__setattr__(name, value)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Map images (N, ...) to the last hidden layer (N, D); trailing dimensions are flattened."""
+        hidden = images.flatten(1)  # (N, widths from here on)
         for layer in self.layers[:-1]:
-            hidden = torch.relu(layer(hidden))  # (N, width)
-        return self.layers[-1](hidden)  # (N, C)
+            hidden = torch.relu(layer(hidden))
+        return hidden
