@@ -173,9 +173,17 @@ class _Weight(NamedTuple):
         gradient = (2 * (rows - unit_rows(rows, 1))).reshape(vectors.shape)
         if vectors is self.sources[0]:
             return [(vectors, gradient)]
-        trained = [source for source in self.sources if source.requires_grad]
+        trained = [source for source in self.sources if _may_learn(source)]
         found = torch.autograd.grad(vectors, trained, gradient.to(vectors.dtype), allow_unused=True)
         return [(source, part) for source, part in zip(trained, found, strict=True) if part is not None]
+
+
+def _may_learn(parameter: Tensor) -> bool:
+    """Whether a parameter is not frozen; one inside a `torch.func` transform does not tell, and counts.
+
+    A frozen one then adds a constant to the value, and still gets no gradient.
+    """
+    return parameter.requires_grad or torch._C._functorch.is_functorch_wrapped_tensor(parameter)
 
 
 def _trained_weights(model: nn.Module) -> Iterator[_Weight]:
@@ -186,7 +194,7 @@ def _trained_weights(model: nn.Module) -> Iterator[_Weight]:
     for path, layer in model.named_modules():
         for name, value, sources in () if id(layer) in inside else _tensors(layer):
             origin = tuple(id(source) for source in sources)
-            if origin not in seen and any(source.requires_grad for source in sources):
+            if origin not in seen and any(_may_learn(source) for source in sources):
                 seen.add(origin)
                 yield _Weight(unwrapped(f"{path}.{name}" if path else name), value, layer, sources)
 

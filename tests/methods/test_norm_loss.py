@@ -382,3 +382,28 @@ def test_errors():
         NormLoss(Net(), exclude=["fc"])
     with pytest.raises(ValueError, match="lr must be >= 0 and finite, got -1"):
         NormLoss(Net()).decoupled_step_(-1)
+
+
+def test_stacked_runs_have_the_norm_loss_of_each():
+    """Under `vmap` a parameter does not say whether it may learn: it counts."""
+    models = [torch.nn.Linear(3, 2) for _ in range(2)]
+    parameters, buffers = torch.func.stack_module_state(models)
+    template = torch.nn.Sequential(models[0])  # the module whose parameters stand in for the others'
+    term = NormLoss(template)
+
+    class Penalised(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = template
+
+        def forward(self):
+            return term(self.network)
+
+    named = {f"network.0.{name}": value for name, value in parameters.items()}
+    values = torch.func.vmap(lambda state: torch.func.functional_call(Penalised(), state, ()))(named)
+    expected = torch.stack([norm_loss(model.weight) for model in models])
+    torch.testing.assert_close(values, expected)
+    gradient = torch.autograd.grad(values.sum(), named["network.0.weight"])[0]
+    for run, model in enumerate(models):
+        (single,) = torch.autograd.grad(norm_loss(model.weight), model.weight)
+        torch.testing.assert_close(gradient[run], single)
