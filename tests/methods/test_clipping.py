@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from companion import adaptive_clip_grad_, clip_by_norm_
 
@@ -143,3 +144,72 @@ class TestByNorm:
         assert weight.grad.float().norm().item() == pytest.approx(1, rel=1e-2)
         with pytest.raises(ValueError, match="max_norm must be > 0"):
             clip_by_norm_([weight], 0.0)
+
+    def test_nothing_to_clip_has_length_zero_on_any_default_device(self):
+        with torch.device("meta"):
+            assert clip_by_norm_([]).item() == 0
+
+
+clippers = pytest.mark.parametrize("clip", [adaptive_clip_grad_, clip_by_norm_])
+
+
+@clippers
+@pytest.mark.parametrize(
+    ("indices", "values", "shape"),
+    [
+        ([[3, 1, 3]], [[3.0, 0.0], [30.0, 40.0], [0.0, 4.0]], (5, 2)),  # an embedding: row 3 came twice
+        ([[1, 0, 1], [1, 0, 1]], [4.0, 5.0, 6.0], (2, 2)),  # single entries
+        ([[2, 2, 0]], [4.0, 5.0, 6.0], (4,)),  # of a vector, which is one unit
+        ([[2]], [[0.0, 0.0]], (3, 2)),
+        ([[]], [], (4,)),
+    ],
+)
+def test_a_sparse_gradient_is_clipped_as_the_dense_one(clip, indices, values, shape):
+    tails = shape[len(indices) :]
+    values = torch.tensor(values, dtype=torch.float64).reshape(-1, *tails)
+    gradient = torch.sparse_coo_tensor(torch.tensor(indices, dtype=torch.int64), values, shape, check_invariants=True)
+    weights = [parameter(*shape) for _ in range(2)]
+    weights[0].grad, weights[1].grad = gradient.to_dense(), gradient
+    lengths = [clip([weight, parameter(3, 2, seed=1)], 1.0) for weight in weights]
+    assert lengths[0] is None or torch.equal(*lengths)
+    assert weights[1].grad.is_sparse
+    torch.testing.assert_close(weights[1].grad.to_dense(), weights[0].grad, rtol=1e-15, atol=0)
+    assert torch.equal(weights[0].grad, gradient.to_dense()) != values.any()  # all but the zeros were too long
+
+
+@clippers
+def test_an_embeddings_own_sparse_gradient(clip):
+    gradients = {}
+    for sparse in (True, False):
+        torch.manual_seed(0)
+        embedding = nn.Embedding(10, 4, sparse=sparse)
+        (3 * embedding(torch.tensor([1, 2, 2]))).square().sum().backward()
+        clip(embedding.parameters())
+        gradients[sparse] = embedding.weight.grad.to_dense() if sparse else embedding.weight.grad
+    torch.testing.assert_close(gradients[True], gradients[False])
+
+
+@clippers
+def test_names_are_matched_under_wrappers(clip):
+    net = nn.ModuleDict({"body": nn.Linear(2, 2), "fc": nn.Linear(2, 2)})
+    compiled = torch.compile(net, backend="eager")
+    averaged = AveragedModel(net)
+    for model in (net, compiled, nn.DataParallel(net), nn.DataParallel(compiled), averaged):
+        for p in model.parameters():
+            p.grad = torch.full_like(p, 100.0)
+        clip(model.named_parameters(), exclude=["fc.*"])
+        kept = [name for name, p in model.named_parameters() if (p.grad == 100).all()]
+        assert [name.rpartition("fc.")[2] for name in kept] == ["weight", "bias"]
+        name = kept[0]
+        clip(model.named_parameters(), exclude=[name])  # the name as it stands
+        assert (model.get_parameter(name).grad == 100).all()
+
+
+@clippers
+def test_one_pattern_or_tensor_needs_no_list(clip):
+    model = nn.ModuleDict({"body": nn.Linear(2, 2, bias=False), "other": nn.Linear(2, 2, bias=False)})
+    for exclude in ("other.*", model["other"].weight):
+        for p in model.parameters():
+            p.grad = torch.full_like(p, 100.0)
+        clip(model.named_parameters(), exclude=exclude)
+        assert [bool((p.grad == 100).all()) for p in model.parameters()] == [False, True]
