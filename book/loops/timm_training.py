@@ -13,7 +13,7 @@ train_loss_fn = PowerGradCrossEntropy(alpha=0.3)
 
 def train(model, batches, mixup=None, lr=0.1, clip=0.1):
     """Take one step a batch."""
-    optimiser = create_optimizer_v2(model, opt="sgd", lr=lr, momentum=0.9, weight_decay=0.0)
+    optimiser = create_optimizer_v2(model, opt="momentum", lr=lr, weight_decay=0.0)
     for inputs, target in batches:
         if mixup is not None:
             inputs, target = mixup(inputs, target)
