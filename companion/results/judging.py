@@ -67,7 +67,10 @@ class Recorded(Protocol):
         """Whether runs that the recipe asks for are missing."""
 
     def same_rate(self, better: str, baseline: str) -> tuple[str | None, str | None]:
-        """Names of the baseline at better's rate and of better at the baseline's; None where there is none."""
+        """Names of the baseline at better's rate and of better at the baseline's; None where there is none.
+
+        Where both arms chose the same rate, each is its own control.
+        """
 
 
 @dataclass(frozen=True)
@@ -257,6 +260,12 @@ def compare(
 
     Raises:
         ValueError: an arm that the record does not know, or an effect that is not positive and finite.
+
+    Example:
+        >>> from companion import results
+        >>> found = compare(results.load("pon-mnist"), "P-ON", "vanilla", effect=0.5)
+        >>> found.state, found.interval is found.two_way, found.word in WORDS
+        ('ok', True, True)
 
     Source: the intervals are those of `companion.results.statistics`; the rule of the word is that of `word`.
     """

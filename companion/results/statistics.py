@@ -214,7 +214,7 @@ def components_of_sums(
     return Components(*(value if np.ndim(value) else float(value) for value in (mean, *terms)), n, examples)
 
 
-def variance_of_mean(terms: Components) -> tuple[float | np.ndarray, float | np.ndarray]:
+def variance_of_mean(terms: Components, *, floor: bool = True) -> tuple[float | np.ndarray, float | np.ndarray]:
     r"""Return the variance of the mean over seeds and examples, with its floor, and Satterthwaite's degrees of freedom.
 
     .. math:: V = \max(V_r + V_c - V_e,\; V_r,\; V_c), \qquad
@@ -228,6 +228,7 @@ def variance_of_mean(terms: Components) -> tuple[float | np.ndarray, float | np.
 
     Args:
         terms: as `components` returns them, for one matrix or for many.
+        floor: False leaves it away, so that `companion.results.simulate` can tell what it is for.
 
     Returns:
         V and ν.
@@ -237,7 +238,7 @@ def variance_of_mean(terms: Components) -> tuple[float | np.ndarray, float | np.
         (6.0, 8.999...)
     """
     rows, columns, rest = terms.rows, terms.columns, terms.rest
-    variance = np.maximum(rows + columns - rest, np.maximum(rows, columns))
+    variance = np.maximum(rows + columns - rest, np.maximum(rows, columns) if floor else 0.0)
     seeds, examples = terms.n - 1, terms.examples - 1
     spread = rows**2 / seeds + columns**2 / examples + rest**2 / (seeds * examples)
     freedom = np.maximum(variance**2 / np.where(spread > 0, spread, 1.0), min(seeds, examples))

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from companion import results
 from companion.results.judging import WORDS, Comparison, compare, judge, side, verdict, word
 from companion.results.statistics import paired, resampled, two_way
 
@@ -293,3 +294,18 @@ def test_a_family_keeps_its_size():
 def test_the_words_are_the_five_of_the_rule():
     assert tuple(WORDS) == ("agrees", "smaller", "no clear effect", "opposite", "depends on tuning")
     assert Comparison.__dataclass_params__.frozen
+
+
+@pytest.mark.parametrize("name", results.available())
+def test_real_records_are_judged_on_the_rows_they_were_tested_on(name):
+    runs = results.load(name)
+    for part in (runs[setting] for setting in runs.settings):
+        baseline, *others = part.arms
+        for better in others:
+            found = part.compare(better, baseline, effect=0.5)
+            assert found.word in WORDS or found.state in ("not run", "unfinished")
+            if found.state != "ok":
+                continue
+            assert found.interval is (found.two_way if part.rows == "fixed" else found.resampled)
+            # The bits and the errors are stored apart; if their seeds went different ways, the means would not agree.
+            assert found.mean == pytest.approx(found.seeds_only.mean, abs=2e-4)
