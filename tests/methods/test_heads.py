@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -31,7 +32,7 @@ def test_formula(make):
     directions = (head.weight if make is AMSoftmaxHead else head.centroids).tolist()
     for i, result in enumerate(head(x, y).tolist()):
         expected = [7 * (cosine(x[i].tolist(), w) - 0.3 * (c == y[i].item())) for c, w in enumerate(directions)]
-        assert result == pytest.approx(expected, rel=1e-6, abs=1e-6)
+        assert result == pytest.approx(expected, rel=1e-14, abs=1e-14)  # a margin in float32 is off by 1e-8
 
 
 @heads
@@ -117,6 +118,51 @@ def test_captured_as_one_graph(make):
 
 
 @heads
+@pytest.mark.parametrize(
+    "dtype",
+    [torch.int8, torch.int16, torch.int32, torch.uint8, torch.uint16, torch.uint32, torch.uint64],
+)
+def test_every_integer_type_of_labels(make, dtype):
+    head, x, y = make(200, 200), rows(6, 200).float(), torch.tensor([0, 1, 44, 100, 127, 3])  # 156 = −100 modulo 256
+    y = y if dtype is torch.int8 else torch.where(y == 127, 156, y)
+    calls = (head, head.distance, head.loss) if make is PEDCCHead else (head,)
+    for call in calls:
+        assert torch.equal(call(x, y.to(dtype)), call(x, y))
+    if dtype.is_signed:
+        y[0] = -100
+        for call in calls:
+            assert torch.equal(call(x, y.to(dtype)), call(x, y))
+
+
+@heads
+def test_sizes_and_seeds_of_other_libraries(make):
+    head = make(np.int64(4), 3.0, np.float32(2.0), np.float64(0.25))
+    assert (head.in_features, head.num_classes, head.scale, head.margin) == (4, 3, 2.0, 0.25)
+    assert torch.equal(PEDCCHead(4, 3, seed=np.int64(5)).centroids, PEDCCHead(4, 3, seed=5).centroids)
+
+
+@heads
+def test_default_device(make):
+    with torch.device("meta"):
+        head = make(2, 5)
+        assert {tensor.device.type for tensor in head.state_dict().values()} == {"meta"}
+        logits = head(torch.ones(3, 2), torch.zeros(3, dtype=torch.int64))
+        centroids = evenly_distributed_centroids(5, 2)
+    assert (logits.device.type, logits.shape) == ("meta", (3, 5))
+    assert torch.equal(centroids, evenly_distributed_centroids(5, 2))  # on the CPU, as stated
+
+
+@pytest.mark.parametrize(("num_classes", "dim"), [(5, 2), (3, 4)])
+def test_centroids_found_in_inference_mode_can_be_trained_with(num_classes, dim):
+    with torch.inference_mode():
+        head = PEDCCHead(dim, num_classes)
+    assert torch.equal(head.centroids, PEDCCHead(dim, num_classes).centroids)
+    x = torch.ones(2, dim, requires_grad=True)
+    head.loss(x, torch.tensor([0, 1])).backward()
+    assert x.grad.isfinite().all()
+
+
+@heads
 def test_empty_batch(make):
     assert make(4, 3)(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)).shape == (0, 3)
 
@@ -126,10 +172,10 @@ def test_pedcc_loss_is_cross_entropy_plus_distance():
     distance = 0.0
     for row, label in zip(x, y, strict=True):
         distance += (row / row.norm() - head.centroids[label]).square().sum().item() / 5
-    assert head.distance(x, y).item() == pytest.approx(distance, rel=1e-6)
+    assert head.distance(x, y).item() == pytest.approx(distance, rel=1e-14)
     expected = F.cross_entropy(head(x, y), y).item() + 0.7 * distance
-    assert head.loss(x, y, distance_weight=0.7).item() == pytest.approx(expected, rel=1e-6)
-    assert head.loss(x, y).item() == pytest.approx(expected + 0.3 * distance, rel=1e-6)
+    assert head.loss(x, y, distance_weight=0.7).item() == pytest.approx(expected, rel=1e-14)
+    assert head.loss(x, y).item() == pytest.approx(expected + 0.3 * distance, rel=1e-14)
     assert head.distance.on == "features"
 
 
@@ -216,3 +262,5 @@ def test_centroid_errors():
         evenly_distributed_centroids(0, 3)
     with pytest.raises(TypeError, match="dim must be an integer, got True"):
         evenly_distributed_centroids(3, True)
+    with pytest.raises(TypeError, match=r"seed must be an integer, got 1\.5"):
+        evenly_distributed_centroids(3, 2, seed=1.5)

@@ -6,7 +6,7 @@ Taught in chapter 02, whose paper compares scalable batch norm with both.
 from __future__ import annotations
 
 import math
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,11 @@ from torch.nn import functional as F
 
 from companion._checks import (
     as_hyperparameter,
+    as_indices,
     check_class_indices,
     check_count,
     check_floating,
+    check_integer,
     check_integers,
     check_number,
     keep_hyperparameter,
@@ -63,11 +65,8 @@ class AMSoftmaxHead(nn.Module):
         self, in_features: int, num_classes: int, scale: float | Tensor = 30.0, margin: float | Tensor = 0.35
     ) -> None:
         super().__init__()
-        _check_head(in_features, num_classes, scale, margin)
-        self.in_features, self.num_classes = in_features, num_classes
-        keep_hyperparameter(self, "scale", scale)
-        keep_hyperparameter(self, "margin", margin)
-        self.weight = nn.Parameter(torch.empty(num_classes, in_features))
+        _set_up(self, in_features, num_classes, scale, margin)
+        self.weight = nn.Parameter(torch.empty(self.num_classes, self.in_features))
         nn.init.xavier_uniform_(self.weight)
 
     def forward(self, features: Tensor, target: Tensor | None = None) -> Tensor:
@@ -115,11 +114,9 @@ class PEDCCHead(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        _check_head(in_features, num_classes, scale, margin)
-        self.in_features, self.num_classes = in_features, num_classes
-        keep_hyperparameter(self, "scale", scale)
-        keep_hyperparameter(self, "margin", margin)
-        self.register_buffer("centroids", evenly_distributed_centroids(num_classes, in_features, seed))
+        _set_up(self, in_features, num_classes, scale, margin)
+        centroids = evenly_distributed_centroids(num_classes, in_features, seed)
+        self.register_buffer("centroids", centroids.to(torch.get_default_device()))
 
     def forward(self, features: Tensor, target: Tensor | None = None) -> Tensor:
         """Return the logits (N, C) of features (N, D); with class indices (N,) the margin is applied."""
@@ -127,7 +124,7 @@ class PEDCCHead(nn.Module):
 
     def distance(self, features: Tensor, target: Tensor) -> Tensor:
         """Return the mean over rows of ‖x̂ − u_y‖²: a penalty on features; rows with target −100 do not count."""
-        _check_features(features, self.centroids, target)
+        target = _checked_target(features, self.centroids, target)
         centroids = self.centroids.to(working_dtype(features.dtype))
         direction = unit_rows(features.to(working_dtype(features.dtype)), 1)
         kept = target != _IGNORED
@@ -139,15 +136,16 @@ class PEDCCHead(nn.Module):
 
     def loss(self, features: Tensor, target: Tensor, distance_weight: float | Tensor = 1.0) -> Tensor:
         """Return the paper's whole loss: cross-entropy with margin + distance_weight·`distance`."""
-        check_number("distance_weight", distance_weight, at_least=0)
-        penalty = as_hyperparameter(distance_weight) * self.distance(features, target)
-        return F.cross_entropy(self(features, target), target) + penalty
+        distance_weight = as_hyperparameter(check_number("distance_weight", distance_weight, at_least=0))
+        penalty = distance_weight * self.distance(features, target)
+        return F.cross_entropy(self(features, target), as_indices(target)) + penalty
 
     def extra_repr(self) -> str:
         """Name the hyperparameters when the module is printed."""
         return f"{self.in_features}, {self.num_classes}, scale={float(self.scale):g}, margin={float(self.margin):g}"
 
 
+@torch.inference_mode(False)  # the search differentiates, and what it finds may stand in a head that is trained
 def evenly_distributed_centroids(num_classes: int, dim: int, seed: int = 0) -> Tensor:
     """Return unit vectors that lie as far apart as they can.
 
@@ -174,23 +172,26 @@ def evenly_distributed_centroids(num_classes: int, dim: int, seed: int = 0) -> T
 
     Taught in: chapter 02. Source: Zhu et al. 2020, section III, which pushes charges apart in every case.
     """
-    check_count("num_classes", num_classes)
-    check_count("dim", dim)
+    num_classes, dim = check_count("num_classes", num_classes), check_count("dim", dim)
+    with torch.device("cpu"):
+        return _centroids(num_classes, dim, check_integer("seed", seed)).to(torch.get_default_dtype())
+
+
+def _centroids(num_classes: int, dim: int, seed: int) -> Tensor:
+    """Return the centroids in float64."""
     generator = torch.Generator().manual_seed(seed)
     start = torch.randn(num_classes, dim, dtype=torch.float64, generator=generator)
     if num_classes == 1:
-        vectors = unit_rows(start, 1)
-    elif dim >= num_classes - 1:
+        return unit_rows(start, 1)
+    if dim >= num_classes - 1:
         # The centred basis vectors e_c − 1/C form a simplex in C − 1 dimensions; a random isometry carries it to D.
         centred = torch.eye(num_classes, dtype=torch.float64) - 1 / num_classes
         basis = torch.linalg.svd(centred)[0][:, : num_classes - 1]  # (C, C − 1), orthonormal columns
         turn = torch.linalg.qr(torch.randn(dim, num_classes - 1, dtype=torch.float64, generator=generator))[0]
-        vectors = math.sqrt(num_classes / (num_classes - 1)) * basis @ turn.T
-    elif dim == 1:
-        vectors = 1.0 - 2.0 * (torch.arange(num_classes, dtype=torch.float64)[:, None] % 2)
-    else:
-        vectors = _pushed_apart(start)
-    return vectors.to(torch.get_default_dtype())
+        return math.sqrt(num_classes / (num_classes - 1)) * basis @ turn.T
+    if dim == 1:
+        return 1.0 - 2.0 * (torch.arange(num_classes, dtype=torch.float64)[:, None] % 2)
+    return _pushed_apart(start)
 
 
 @torch.enable_grad()
@@ -215,33 +216,42 @@ def _angular_logits(
     features: Tensor, directions: Tensor, target: Tensor | None, scale: float | Tensor, margin: float | Tensor
 ) -> Tensor:
     """Return s·(cos θ_c − m·[c = y]), computed in float32 for half types, in the features' dtype."""
-    _check_features(features, directions, target)
+    target = _checked_target(features, directions, target)
     dtype = working_dtype(torch.promote_types(features.dtype, directions.dtype))
-    with torch.autocast(features.device.type, enabled=False):  # it would take the product in half precision
+    with _without_autocast(features.device.type):  # it would take the product in half precision
         cosine = unit_rows(features.to(dtype), 1) @ unit_rows(directions.to(dtype), 1).T  # (N, C)
     if target is not None:
         is_target = target[:, None] == torch.arange(len(directions), device=target.device)
-        cosine = cosine - as_hyperparameter(margin) * is_target
+        # The margin is subtracted as a number, in the cosines' dtype: times a mask it would be held in float32.
+        cosine = torch.where(is_target, cosine - as_hyperparameter(margin), cosine)
     return (as_hyperparameter(scale) * cosine).to(features.dtype)
 
 
-def _check_head(in_features: Any, num_classes: Any, scale: Any, margin: Any) -> None:
-    check_count("in_features", in_features)
-    check_count("num_classes", num_classes)
-    check_number("scale", scale, above=0)
-    check_number("margin", margin)
+def _without_autocast(device_type: str) -> AbstractContextManager:
+    """Return a context without autocast, also on devices that know none, as the meta device."""
+    available = torch.amp.is_autocast_available(device_type)
+    return torch.autocast(device_type, enabled=False) if available else nullcontext()
 
 
-def _check_features(features: Tensor, directions: Tensor, target: Tensor | None) -> None:
-    """Raise unless the features are (N, D), and the target None or class indices (N,)."""
+def _set_up(head: nn.Module, in_features: int, num_classes: int, scale: float | Tensor, margin: float | Tensor) -> None:
+    """Check what both heads are made from, and store it."""
+    head.in_features = check_count("in_features", in_features)
+    head.num_classes = check_count("num_classes", num_classes)
+    keep_hyperparameter(head, "scale", check_number("scale", scale, above=0))
+    keep_hyperparameter(head, "margin", check_number("margin", margin))
+
+
+def _checked_target(features: Tensor, directions: Tensor, target: Tensor | None) -> Tensor | None:
+    """Return the class indices (N,) as int64, or None; raise unless they and the features (N, D) fit the head."""
     num_classes, dim = directions.shape
     check_floating("features", features)
     if features.ndim != 2 or features.shape[1] != dim:
         raise ValueError(f"features must have shape (N, {dim}), got {tuple(features.shape)}")
     if target is None:
-        return
+        return None
     check_integers("target", target)
     if target.shape != features.shape[:1]:
         raise ValueError(f"target must have shape ({len(features)},), got {tuple(target.shape)}")
     if may_read_values(target):
         check_class_indices("target", target, num_classes, _IGNORED)
+    return as_indices(target)
