@@ -48,7 +48,7 @@ def fit(
 ) -> dict[str, Any]:
     """Train for ``epochs`` epochs and return what was measured.
 
-    An interrupt (Ctrl-C) loses the epoch in flight and nothing else: what is done by then is in the checkpoint.
+    An interrupt (Ctrl-C) or a kill loses what came after the last checkpoint: the epoch in flight, or a few seconds of short ones.
 
     Args:
         trainee: what to train.
