@@ -46,7 +46,7 @@ def check_number(
         if value.ndim != 0:
             raise TypeError(f"{name} must be a number or a 0-d tensor, got a tensor of shape {tuple(value.shape)}")
         return value
-    number = value if type(value) in (float, int) else _plain(name, value)
+    number = value if type(value) in (float, int) else _real(name, value)
     # Comparisons, not math.isfinite: torch.compile may hold a number that changed between calls as a symbol.
     within = allow_infinite or -math.inf < number < math.inf
     within = within and (at_least is None or number >= at_least) and (above is None or number > above)
@@ -59,17 +59,17 @@ def check_number(
     return number
 
 
-def _plain(name: str, value: Any) -> float | int:
-    """Return a scalar of another library as the Python number it stands for."""
-    value = _unwrapped(value)
-    if isinstance(value, bool) or not isinstance(value, Real):
+def _real(name: str, value: Any) -> float | int:
+    """Return the Python number that a scalar of any library stands for."""
+    number = plain(value)
+    if isinstance(number, bool) or not isinstance(number, Real):
         raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
-    return int(value) if isinstance(value, Integral) else float(value)
+    return int(number) if isinstance(number, Integral) else float(number)
 
 
-def _unwrapped(value: Any) -> Any:
-    """Return the scalar that a 0-d array of NumPy holds; anything else as it is."""
-    return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+def plain(value: Any) -> Any:
+    """Return NumPy's scalars, and arrays without dimensions, as Python's; anything else as it is."""
+    return value.item() if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0 else value
 
 
 def check_choice(name: str, value: Any, allowed: Iterable[str]) -> None:
@@ -89,9 +89,11 @@ def check_floating(name: str, value: Any, *, min_dim: int = 1) -> None:
         raise ValueError(f"{name} must have at least {min_dim} dimension(s), got shape {tuple(value.shape)}")
 
 
-def as_hyperparameter(value: float | Tensor) -> float | Tensor:
-    """Return a hyperparameter ready for arithmetic: numbers as they are, 0-d tensors detached."""
-    return value.detach() if isinstance(value, Tensor) else value
+def as_hyperparameter(value: float | Tensor, dtype: torch.dtype | None = None) -> float | Tensor:
+    """Return a hyperparameter ready for arithmetic: a number as it is, a 0-d tensor detached, in the dtype if given."""
+    if not isinstance(value, Tensor):
+        return value
+    return value.detach() if dtype is None else value.detach().to(dtype)
 
 
 def class_axis(logits: Tensor) -> int:
@@ -163,18 +165,24 @@ def values_trusted() -> Iterator[None]:
 
 
 def may_read_values(tensor: Tensor) -> bool:
-    """Tell whether a tensor's values may be looked at: only on a CPU (no GPU is made to wait) and never in a graph.
+    """Tell whether a check may look at a tensor's values: where they are at hand, and not inside `values_trusted`."""
+    return at_hand(tensor) and not _TRUSTED.get()
 
-    Inside `values_trusted` they may not either.
-    """
-    return not torch.compiler.is_compiling() and tensor.device.type == "cpu" and not _TRUSTED.get()
+
+def at_hand(tensor: Tensor) -> bool:
+    """Tell whether a tensor's values can be read for nothing: on a CPU (no GPU is made to wait), never in a graph."""
+    return not torch.compiler.is_compiling() and tensor.device.type == "cpu"
 
 
 def any_true(flags: Tensor) -> bool:
     """Return whether any flag is set, and False where ``torch.func.vmap`` does not allow asking."""
-    found = flags.any()
+    return known_true(flags.any())
+
+
+def known_true(flag: Tensor) -> bool:
+    """Return whether a 0-d flag is set, and False where ``torch.func.vmap`` does not allow asking."""
     try:
-        return bool(found)
+        return bool(flag)
     except RuntimeError:
         return False
 
@@ -209,10 +217,10 @@ def check_integer(name: str, value: Any) -> int:
     """Return ``value`` as an int; raise ``TypeError`` unless it is an integer, Python's or NumPy's."""
     if type(value) is int:
         return value
-    value = _unwrapped(value)
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    number = plain(value)
+    if isinstance(number, bool) or not isinstance(number, Integral):
         raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
-    return int(value)
+    return int(number)
 
 
 def check_count(name: str, value: Any, *, at_least: int = 1) -> int:
@@ -226,8 +234,8 @@ def check_count(name: str, value: Any, *, at_least: int = 1) -> int:
         >>> check_count("bins", 15.0)
         15
     """
-    number = _unwrapped(value)
-    is_whole = isinstance(number, (float, np.floating)) and float(number).is_integer()
+    number = plain(value)
+    is_whole = isinstance(number, float) and number.is_integer()
     count = int(number) if is_whole else check_integer(name, value)
     if count < at_least:
         raise ValueError(f"{name} must be >= {at_least}, got {value}")
@@ -248,4 +256,4 @@ def keep_hyperparameter(module: nn.Module, name: str, value: float | Tensor) -> 
     if isinstance(value, Tensor):
         module.register_buffer(name, value)
     else:
-        setattr(module, name, value)
+        setattr(module, name, plain(value))

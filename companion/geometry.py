@@ -1,7 +1,8 @@
 """Geometry of logits and predictions: lengths, margins, radial parts, entropies, ceilings, calibration.
 
 What the chapters measure. Every function takes ``dim``, the class axis: 1 unless said, and the only axis of
-one-dimensional input. Float32 and float64; half types are computed in float32.
+one-dimensional input. Float32 and float64; half types are computed in float32. A class masked by a logit of −∞ has no
+part in lengths, directions and temperatures.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ from torch import Tensor
 
 from companion._checks import (
     as_hyperparameter,
+    as_indices,
+    at_hand,
     check_class_indices,
     check_count,
     check_floating,
     check_integers,
     check_number,
     check_probabilities,
+    known_true,
     may_read_values,
     working_dtype,
 )
-from companion._numerics import row_length, unit_rows
+from companion._numerics import row_length, split_masked, unit_rows
 
 __all__ = [
     "ReliabilityBins",
@@ -65,7 +69,13 @@ def output_length(logits: Tensor, centred: bool = False, dim: int = 1) -> Tensor
     Taught in: chapter 01. Source: Partial output norm, Definition 2.1.
     """
     z, axis = _values("logits", logits, dim)
-    return row_length(z - z.mean(axis, keepdim=True) if centred else z, axis)
+    z, masked = split_masked(z)
+    if centred and masked is None:
+        z = z - z.mean(axis, keepdim=True)
+    elif centred:
+        mean = z.sum(axis, keepdim=True) / (~masked).sum(axis, keepdim=True)  # over the classes that are there
+        z = (z - mean).masked_fill(masked, 0.0)
+    return row_length(z, axis)
 
 
 def split_radial(logits: Tensor, gradient: Tensor, dim: int = 1) -> tuple[Tensor, Tensor]:
@@ -92,7 +102,7 @@ def split_radial(logits: Tensor, gradient: Tensor, dim: int = 1) -> tuple[Tensor
     g, _ = _values("gradient", gradient, dim)
     if z.shape != g.shape:
         raise ValueError(f"gradient must have the logits' shape {tuple(z.shape)}, got {tuple(g.shape)}")
-    direction = unit_rows(z, axis)
+    direction = unit_rows(split_masked(z)[0], axis)
     radial = (g * direction).sum(axis, keepdim=True) * direction
     return radial, g - radial
 
@@ -120,9 +130,9 @@ def margin(logits: Tensor, target: Tensor, dim: int = 1) -> Tensor:
     z, axis = _values("logits", logits, dim)
     if z.shape[axis] < 2:
         raise ValueError(f"logits must have at least two classes, got shape {tuple(z.shape)}")
-    is_target = _one_hot(target, z, axis)
-    own = torch.where(is_target, z, 0.0).sum(axis)
-    return own - z.masked_fill(is_target, -math.inf).amax(axis)
+    target = _indices(target, z, axis).unsqueeze(axis)
+    own = z.gather(axis, target).squeeze(axis)
+    return own - z.scatter(axis, target, -math.inf).amax(axis)
 
 
 def entropy(probs: Tensor, dim: int = 1) -> Tensor:
@@ -172,7 +182,7 @@ def renyi_entropy(probs: Tensor, alpha: float | Tensor, dim: int = 1) -> Tensor:
 
     Taught in: chapter 03. Source: Rényi, On measures of entropy and information, 1961.
     """
-    check_number("alpha", alpha, at_least=0, allow_infinite=True)
+    alpha = check_number("alpha", alpha, at_least=0, allow_infinite=True)
     p, axis = _probabilities(probs, dim)
     alpha = torch.as_tensor(as_hyperparameter(alpha), dtype=p.dtype, device=p.device)
     present, log_p = _log(p)
@@ -243,13 +253,13 @@ def confidence_ceiling(
 
     Taught in: chapters 01 and 02.
     """
-    check_count("num_classes", num_classes)
+    num_classes = check_count("num_classes", num_classes)
     if (threshold is None) == (scale is None):
         raise ValueError(f"exactly one of threshold and scale must be given, got {threshold!r} and {scale!r}")
     if threshold is not None:
-        check_number("threshold", threshold, above=0, allow_infinite=True)
+        threshold = check_number("threshold", threshold, above=0, allow_infinite=True)
     else:
-        check_number("scale", scale, above=0)
+        scale = check_number("scale", scale, above=0)
     others = num_classes - 1
     if others == 0:
         return 1.0
@@ -272,7 +282,7 @@ class ReliabilityBins(NamedTuple):
 def reliability_bins(probs: Tensor, target: Tensor, bins: int = 15, dim: int = 1) -> ReliabilityBins:
     """Sort rows into bins of equal width by their top probability, and compare it with their accuracy.
 
-    Bin b holds the rows with confidence in (b/bins, (b + 1)/bins].
+    Bin b holds the rows with confidence in (b/bins, (b + 1)/bins]. Rows are counted in int64 and summed in float64.
 
     Args:
         probs: probabilities (N, C, …) or (C,).
@@ -293,7 +303,7 @@ def reliability_bins(probs: Tensor, target: Tensor, bins: int = 15, dim: int = 1
     Taught in: chapter 04. Source: Guo et al., On calibration of modern neural networks, ICML 2017.
     """
     edges, count, right, claimed = _bin_sums(probs, target, bins, dim)
-    return ReliabilityBins(edges, count.to(torch.int64), right / count, claimed / count)
+    return ReliabilityBins(edges, count, (right / count).to(edges.dtype), (claimed / count).to(edges.dtype))
 
 
 def expected_calibration_error(probs: Tensor, target: Tensor, bins: int = 15, dim: int = 1) -> Tensor:
@@ -318,20 +328,26 @@ def expected_calibration_error(probs: Tensor, target: Tensor, bins: int = 15, di
 
     Taught in: chapter 04. Source: Guo et al., On calibration of modern neural networks, ICML 2017.
     """
-    _, count, right, claimed = _bin_sums(probs, target, bins, dim)
-    return (right - claimed).abs().sum() / count.sum()  # n·|acc − conf| is the gap between the bin's two sums
+    edges, count, right, claimed = _bin_sums(probs, target, bins, dim)
+    error = (right - claimed).abs().sum() / count.sum()  # n·|acc − conf| is the gap between the bin's two sums
+    return error.to(edges.dtype)
 
 
 def _bin_sums(probs: Tensor, target: Tensor, bins: int, dim: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the bins' edges, and for each its rows, its right rows and its summed confidence."""
-    check_count("bins", bins)
+    """Return the bins' edges, and for each its rows (int64), its right rows and its summed confidence (float64)."""
+    bins = check_count("bins", bins)
     p, axis = _probabilities(probs, dim)
-    right = (_one_hot(target, p, axis) & _top(p, axis)).any(axis).flatten()  # (rows,)
+    right = (p.argmax(axis) == _indices(target, p, axis)).flatten()  # (rows,); of equal classes the first
     confidence = p.amax(axis).flatten()
-    edges = (torch.arange(bins + 1, dtype=torch.float64) / bins).to(p)  # nearest to b/bins in the dtype of the data
+    edges = torch.tensor([b / bins for b in range(bins + 1)], dtype=p.dtype, device=p.device)
     place = torch.bucketize(confidence.detach(), edges[1:-1])  # edge b−1 < confidence ≤ edge b
-    member = (place.unsqueeze(-1) == torch.arange(bins, device=p.device)).to(p.dtype)  # (rows, bins)
-    return edges, member.sum(0), right.to(p.dtype) @ member, confidence @ member
+    exact = _exact_dtype(p)
+
+    def summed(values: Tensor) -> Tensor:
+        return torch.zeros(bins, dtype=values.dtype, device=p.device).index_add(0, place, values)
+
+    count = summed(torch.ones((), dtype=torch.int64, device=p.device).expand(place.shape))
+    return edges, count, summed(right.to(exact)), summed(confidence.to(exact))
 
 
 @torch.no_grad()
@@ -341,7 +357,8 @@ def fit_temperature(logits: Tensor, target: Tensor, dim: int = 1) -> Tensor:
     .. math:: T^* = \arg\min_T \sum_i \mathrm{CE}(z_i/T, y_i)
 
     In s = 1/T the sum is convex, with derivative Σ(CE − H)/s, H the entropy of the prediction: at an optimum
-    inside the bounds mean loss and mean entropy agree.
+    inside the bounds mean loss and mean entropy agree. A class masked by −∞ is left out; if it is a row's own, the
+    loss is infinite at every temperature.
 
     Args:
         logits: (N, C, …) or (C,).
@@ -362,17 +379,18 @@ def fit_temperature(logits: Tensor, target: Tensor, dim: int = 1) -> Tensor:
     Taught in: chapter 04. Source: Guo et al., On calibration of modern neural networks, ICML 2017.
     """
     z, axis = _values("logits", logits, dim)
-    is_target = _one_hot(target, z, axis)
-    if is_target.numel() == 0:
+    target = _indices(target, z, axis)
+    if z.numel() == 0:
         return z.sum() / 0.0
-    exact = torch.float32 if z.device.type == "mps" else torch.float64  # MPS has no float64
-    rows = z.to(exact).movedim(axis, -1).flatten(0, -2)  # (rows, C)
-    own = torch.where(is_target, z, 0.0).sum(axis).to(exact).flatten()
+    exact = _exact_dtype(z)
+    own = z.gather(axis, target.unsqueeze(axis)).to(exact).flatten()  # (rows,)
+    masked_rows = z.to(exact).movedim(axis, -1).flatten(0, -2)  # (rows, C)
+    rows, _ = split_masked(masked_rows)
 
     def slope(log_scale: Tensor) -> tuple[Tensor, Tensor]:
         """Mean of E_p[z] − z_y at s = exp(log_scale), and its derivative by log_scale."""
         scale = log_scale.exp()
-        p = torch.softmax(scale * rows, -1)
+        p = torch.softmax(scale * masked_rows, -1)
         expected = (p * rows).sum(-1, keepdim=True)
         return (expected[:, 0] - own).mean(), scale * (p * (rows - expected).square()).sum(-1).mean()
 
@@ -385,11 +403,12 @@ def fit_temperature(logits: Tensor, target: Tensor, dim: int = 1) -> Tensor:
         newton = log_scale - value / derivative
         step = torch.where((newton > low) & (newton < high), newton, (low + high) / 2) - log_scale
         log_scale = log_scale + step
-        if may_read_values(step) and not bool(step.abs() > 1e-14):
+        if at_hand(step) and known_true(~(step.abs() > 1e-14)):
             break
     fitted = torch.exp(-log_scale)
     fitted = torch.where(at_high <= 0, 1e-3, torch.where(at_low >= 0, 1e3, fitted))
-    return torch.where((at_low >= 0) & (at_high <= 0), 1.0, fitted).to(z.dtype)
+    all_equal = ((at_low >= 0) & (at_high <= 0)) | (own == -math.inf).any()
+    return torch.where(all_equal, 1.0, fitted).to(z.dtype)
 
 
 def _values(name: str, values: Any, dim: int) -> tuple[Tensor, int]:
@@ -417,20 +436,17 @@ def _log(p: Tensor) -> tuple[Tensor, Tensor]:
     return present, torch.where(present, p, 1.0).log()
 
 
-def _one_hot(target: Any, values: Tensor, axis: int) -> Tensor:
-    """Return where the class index equals the target, in the values' shape; raise unless the target fits."""
+def _indices(target: Any, values: Tensor, axis: int) -> Tensor:
+    """Return class indices, one a row of the values, as int64; raise unless they are that."""
     check_integers("target", target)
     rows = tuple(n for d, n in enumerate(values.shape) if d != axis)
     if tuple(target.shape) != rows:
         raise ValueError(f"target must have shape {rows}, got {tuple(target.shape)}")
-    num_classes = values.shape[axis]
     if may_read_values(target):
-        check_class_indices("target", target, num_classes)
-    classes = torch.arange(num_classes, device=target.device)
-    return target.unsqueeze(axis) == classes.reshape([-1 if d == axis else 1 for d in range(values.ndim)])
+        check_class_indices("target", target, values.shape[axis])
+    return as_indices(target)
 
 
-def _top(p: Tensor, axis: int) -> Tensor:
-    """Return where each row's first largest entry stands."""
-    classes = torch.arange(p.shape[axis], device=p.device).reshape([-1 if d == axis else 1 for d in range(p.ndim)])
-    return classes == p.argmax(axis, keepdim=True)
+def _exact_dtype(values: Tensor) -> torch.dtype:
+    """Return the dtype to sum many rows in: float64, which MPS does not have."""
+    return torch.float32 if values.device.type == "mps" else torch.float64

@@ -1,17 +1,19 @@
 r"""What every criterion shares: targets in all forms that `cross_entropy` takes, and its reductions.
 
-A criterion of this library is one formula for one row, Σ_c w_c t_c ℓ(log p_c) or a function of the whole row. `Rows`
-holds everything else, so that a criterion reads like its formula::
+A criterion of this library is one formula for one row, Σ_c w_c t_c ℓ(L_c) with L_c = −log p_c, or a function of the
+whole row. `Rows` holds everything else, so that a criterion reads like its formula::
 
     rows = Rows(input, target, weight, ignore_index, reduction, label_smoothing)
-    return rows.reduce(rows.expect(loss_of_log_p, rows.log_softmax()))
+    return rows.reduce(rows.expect(loss_of_class, rows.log_softmax()))
 
-Class indices are gathered before ℓ is applied, never expanded to one-hot rows: the −∞ of a masked class that is not
-the target then meets neither ℓ nor its derivative. Everything here is safe under ``torch.compile`` and ``torch.func``.
+Class indices are gathered before ℓ is applied, never expanded to one-hot rows, and probabilities of exactly 0 leave
+out what is infinite: the −∞ of a masked class that is not the target then meets neither ℓ nor its derivative.
+Everything here is safe under ``torch.compile`` and ``torch.func``.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,14 +23,17 @@ from torch.nn import functional
 
 from companion._checks import (
     as_hyperparameter,
+    as_indices,
     check_choice,
     check_class_indices,
     check_floating,
+    check_integer,
+    check_logits,
     check_number,
     check_probabilities,
     check_target,
-    class_axis,
     may_read_values,
+    plain,
     working_dtype,
 )
 
@@ -75,7 +80,7 @@ class Rows:
         logits: ``input`` in the dtype to compute in, the half types' being float32.
         axis: the class axis.
         num_classes: the number of classes, C.
-        row_weight: Σ_c w_c t_c of each row (N, …).
+        shape: that of the rows' losses, (N, …).
 
     Raises:
         TypeError, ValueError: an argument is not as stated above; the message names it.
@@ -92,12 +97,15 @@ class Rows:
         *,
         name: str = "input",
     ) -> None:
-        _check_options(name, input, target, weight, ignore_index, reduction, label_smoothing)
-        self._given = (input, target, weight, ignore_index, label_smoothing)
-        self.reduction = reduction
-        self.dtype = _answer_dtype(input, target, weight)
-        self.axis = class_axis(input)
+        self.axis = check_logits(name, input)
         self.num_classes = input.shape[self.axis]
+        self.shape = input.shape[: self.axis] + input.shape[self.axis + 1 :]
+        self.reduction = reduction
+        self._input, self._target_given, self._weight_given = input, target, weight
+        self._ignore_index = check_integer("ignore_index", ignore_index)
+        self._smoothing = check_number("label_smoothing", label_smoothing, at_least=0, at_most=1)
+        self._check(input, target, weight)
+        self.dtype = _answer_dtype(input, target, weight)
         self.logits = input.to(working_dtype(self.dtype))
         self._weight = None if weight is None else weight.to(self.logits.dtype)
 
@@ -106,17 +114,11 @@ class Rows:
             self._index = None
             self._target = self._smooth(target.to(self.logits.dtype))
         else:
-            self._kept = target != ignore_index
-            self._index = torch.where(self._kept, target, 0).long()
-            smoothed = not is_exactly(label_smoothing, 0)
+            self._index = as_indices(target)
+            self._kept = self._index != self._ignore_index
+            smoothed = not is_exactly(self._smoothing, 0)
             # A smoothed index is a dense row by nature; a plain one stays an index.
             self._target = self._smooth(self._is_target().to(self.logits.dtype)) if smoothed else None
-
-        if self._target is not None:
-            self._weighted_target = self._target if weight is None else self._target * self._per_class(self._weight)
-            self.row_weight = self._weighted_target.sum(self.axis)
-        else:
-            self.row_weight = self._index_weight()
 
     # What a formula is made of -------------------------------------------------------------------------------
 
@@ -130,27 +132,34 @@ class Rows:
 
     def hyperparameter(self, value: float | Tensor) -> float | Tensor:
         """Return a hyperparameter ready for arithmetic: a number as it is, a tensor detached, in the working dtype."""
-        value = as_hyperparameter(value)
-        return value.to(self.logits.dtype) if isinstance(value, Tensor) else value
+        return as_hyperparameter(value, self.logits.dtype)
 
-    def expect(self, loss: Callable[[Tensor], Tensor], per_class: Tensor, *, weighted: bool = True) -> Tensor:
-        """Return Σ_c w_c t_c loss(x_c) for every row (N, …); without the w_c if not ``weighted``.
+    def expect(self, loss: Callable[[Tensor], Tensor], log_p: Tensor, *, weighted: bool = True) -> Tensor:
+        """Return Σ_c w_c t_c loss(−log p_c) for every row (N, …); without the w_c if not ``weighted``.
 
-        An ignored row is evaluated at x = 0 instead: what an infinite logit of padding would give there is
-        multiplied by 0 later, and 0·∞ is NaN.
+        Where a row is ignored, or a target of exactly 0 meets an infinite −log p_c (a masked class), the loss is
+        taken at 0 instead: what it would be there is multiplied by 0, and 0·∞ is NaN.
         """
         if self._target is None:
-            chosen = per_class.gather(self.axis, self._index.unsqueeze(self.axis)).squeeze(self.axis)  # (N, …)
-            value = loss(self.zero_ignored(chosen))
-            return self.row_weight * value if weighted else value
-        target = self._weighted_target if weighted else self._target
-        return (target * loss(self.zero_ignored(per_class))).sum(self.axis)
+            own = functional.nll_loss(log_p, self._index, ignore_index=self._ignore_index, reduction="none")  # (N, …)
+            return self.weigh(loss(own)) if weighted else loss(own)
+        none = (self._target == 0) & log_p.isinf()
+        values = loss(-self.zero_ignored(log_p.masked_fill(none, 0.0)))
+        return ((self._weighted_target() if weighted else self._target) * values).sum(self.axis)
+
+    def weigh(self, values: Tensor) -> Tensor:
+        """Return values of rows (N, …) or of their classes (N, C, …) times Σ_c w_c t_c of their row."""
+        if self._target is None and self._weight is None:
+            return values
+        row_weight = self._index_weight() if self._target is None else self._weighted_target().sum(self.axis)
+        return values * (row_weight if values.ndim == row_weight.ndim else row_weight.unsqueeze(self.axis))
 
     def residual(self, probabilities: Tensor) -> Tensor:
         """Return p − t (N, C, …)."""
-        if self._target is None:
-            return torch.where(self._is_target(), probabilities - 1, probabilities)
-        return probabilities - self._target
+        if self._target is not None:
+            return probabilities - self._target
+        index = self._valid_index().unsqueeze(self.axis)
+        return probabilities.scatter_add(self.axis, index, -torch.ones_like(index, dtype=probabilities.dtype))
 
     def target_sum(self, function: Callable[[Tensor], Tensor]) -> Tensor:
         """Return Σ_c g(t_c) for every row, for a g with g(0) = 0."""
@@ -162,14 +171,10 @@ class Rows:
 
     def reduce(self, losses: Tensor) -> Tensor:
         """Return the rows' losses (N, …) reduced as `cross_entropy` reduces them, in the dtype it would answer in."""
-        return self.reduce_precisely(losses).to(self.dtype)
-
-    def reduce_precisely(self, losses: Tensor) -> Tensor:
-        """Return what `reduce` returns, still in the working dtype."""
         losses = self.zero_ignored(losses)
-        if self.reduction == "none":
-            return losses
-        return losses.sum() / self.divisor()
+        if self.reduction != "none":
+            losses = losses.sum() / self.divisor()
+        return losses.to(self.dtype)
 
     def zero_ignored(self, values: Tensor) -> Tensor:
         """Return values of rows (N, …) or of their classes (N, C, …) with those of ignored rows set to 0."""
@@ -188,32 +193,50 @@ class Rows:
             return 1.0
         if self._kept is None:
             return self.logits.new_tensor(self.logits.numel() // self.num_classes)
-        return self.zero_ignored(self._index_weight()).sum()
+        return self._kept.sum() if self._weight is None else self.zero_ignored(self._index_weight()).sum()
 
-    def cross_entropy(self) -> Tensor:
-        """Return `torch.nn.functional.cross_entropy` of the arguments given, itself."""
-        input, target, weight, ignore_index, label_smoothing = self._given
+    def cross_entropy(self, *, of_constant_logits: bool = False) -> Tensor:
+        """Return `torch.nn.functional.cross_entropy` of the arguments given, itself; with no gradient for logits if so.
+
+        One thing is added: probabilities of exactly 0 leave out masked classes, where torch's answer is 0·∞ = NaN.
+        """
+        input, target = self._input.detach() if of_constant_logits else self._input, self._target_given
+        weight = self._weight_given
         from_index = self._index is not None
         if from_index:
-            target = target.long()
+            target = self._index
             weight = None if weight is None else weight.to(self.dtype)
-        if not isinstance(label_smoothing, Tensor) and not (from_index and label_smoothing and _is_compiling()):
+        else:
+            # A class so far below the others has probability 0 as well, but a finite logarithm.
+            low = input.detach().amax(self.axis, keepdim=True) - 1000
+            input = torch.where((input == -math.inf) & (target == 0), low, input)
+        smoothing = self._smoothing
+        if not isinstance(smoothing, Tensor) and not (from_index and smoothing and _is_compiling()):
             try:
                 return functional.cross_entropy(
                     input,
                     target,
                     weight,
-                    ignore_index=ignore_index,
+                    ignore_index=self._ignore_index,
                     reduction=self.reduction,
-                    label_smoothing=label_smoothing,
+                    label_smoothing=smoothing,
                 )
             except RuntimeError:
                 # torch cannot vmap smoothing over index targets (masked_select); the formula below can.
-                if not (from_index and label_smoothing):
+                if not (from_index and smoothing):
                     raise
-        return self.reduce(self.expect(torch.neg, self.log_softmax()))
+        logits = self.logits.detach() if of_constant_logits else self.logits
+        return self.reduce(self.expect(_itself, functional.log_softmax(logits, self.axis)))
 
     # Inside --------------------------------------------------------------------------------------------------
+
+    def _weighted_target(self) -> Tensor:
+        """Return w_c t_c (N, C, …)."""
+        return self._target if self._weight is None else self._target * self._per_class(self._weight)
+
+    def _valid_index(self) -> Tensor:
+        """Return the class indices, 0 for ignored rows (N, …)."""
+        return torch.where(self._kept, self._index, 0)
 
     def _per_class(self, values: Tensor) -> Tensor:
         """Return (C,) values shaped so that they broadcast along the class axis."""
@@ -225,14 +248,32 @@ class Rows:
         return self._per_class(classes) == self._index.unsqueeze(self.axis)
 
     def _index_weight(self) -> Tensor:
-        """Return w_y of every row (N, …), 1 without weights (``w[y]`` fails under vmap)."""
-        if self._weight is None:
-            return torch.ones_like(self._index, dtype=self.logits.dtype)
-        return self._weight.index_select(0, self._index.flatten()).view(self._index.shape)
+        """Return w_y of every row (N, …) (``w[y]`` fails under vmap)."""
+        return self._weight.index_select(0, self._valid_index().flatten()).view(self.shape)
 
     def _smooth(self, target: Tensor) -> Tensor:
-        epsilon = self.hyperparameter(self._given[-1])
+        epsilon = self.hyperparameter(self._smoothing)
         return target if is_exactly(epsilon, 0) else target * (1 - epsilon) + epsilon / self.num_classes
+
+    def _check(self, input: Tensor, target: Any, weight: Any) -> None:
+        """Raise a ``TypeError`` or ``ValueError`` unless options, weight and target fit the logits."""
+        check_choice("reduction", self.reduction, REDUCTIONS)
+        if weight is not None:
+            check_floating("weight", weight)
+            if tuple(weight.shape) != (self.num_classes,):
+                raise ValueError(
+                    f"weight must have shape ({self.num_classes},), one a class, got {tuple(weight.shape)}"
+                )
+        check_target("target", input, target, self._ignore_index)
+        if may_read_values(target):
+            if target.is_floating_point():
+                check_probabilities("target", target)
+            else:
+                check_class_indices("target", target, self.num_classes, self._ignore_index)
+
+
+def _itself(loss: Tensor) -> Tensor:
+    return loss
 
 
 class Criterion(nn.Module):
@@ -268,7 +309,7 @@ class Criterion(nn.Module):
             if isinstance(value, Tensor) or name == "weight":
                 self.register_buffer(name, value)
             else:
-                setattr(self, name, value)
+                setattr(self, name, plain(value))
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return self._function(input, target, **{name: getattr(self, name) for name in self._names})
@@ -290,34 +331,3 @@ def _answer_dtype(input: Tensor, target: Tensor, weight: Tensor | None) -> torch
         dtype = dtype if weight is None else torch.promote_types(dtype, weight.dtype)
     half = working_dtype(dtype) != dtype
     return torch.float32 if half and torch.is_autocast_enabled(input.device.type) else dtype
-
-
-def _check_options(
-    name: str,
-    input: Any,
-    target: Any,
-    weight: Any,
-    ignore_index: Any,
-    reduction: Any,
-    label_smoothing: Any,
-) -> None:
-    """Raise a ``TypeError`` or ``ValueError`` unless the arguments common to all criteria are valid."""
-    check_floating(name, input)
-    axis = class_axis(input)
-    num_classes = input.shape[axis]
-    if num_classes == 0:
-        raise ValueError(f"{name} must have at least one class on axis {axis}, got shape {tuple(input.shape)}")
-    if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
-        raise TypeError(f"ignore_index must be an int, got {ignore_index!r} of type {type(ignore_index).__name__}")
-    check_choice("reduction", reduction, REDUCTIONS)
-    check_number("label_smoothing", label_smoothing, at_least=0, at_most=1)
-    if weight is not None:
-        check_floating("weight", weight)
-        if tuple(weight.shape) != (num_classes,):
-            raise ValueError(f"weight must have shape ({num_classes},), one a class, got {tuple(weight.shape)}")
-    check_target("target", input, target, ignore_index)
-    if may_read_values(target):
-        if target.is_floating_point():
-            check_probabilities("target", target)
-        else:
-            check_class_indices("target", target, num_classes, ignore_index)

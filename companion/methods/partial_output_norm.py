@@ -10,12 +10,13 @@ Taught in chapter 01. Wei et al. (2023) publish the same map as LogitClip, for r
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from companion._checks import as_hyperparameter, check_logits, check_number, keep_hyperparameter, working_dtype
-from companion._numerics import row_length, unit_rows
+from companion._numerics import relative_length, restore_masked, row_length, split_masked
 
 __all__ = ["LengthStability", "PartialNorm", "length_stability", "partial_norm"]
 
@@ -26,7 +27,8 @@ def partial_norm(logits: Tensor, threshold: float | Tensor) -> Tensor:
     .. math:: \Gamma(z) = z \ \text{ if } \|z\| \le \delta, \qquad \Gamma(z) = \delta\, z / \|z\| \ \text{ otherwise}
 
     Inside the ball and on its boundary the Jacobian is the identity; outside it is
-    (δ/‖z‖)(I − ẑẑᵀ), ẑ = z/‖z‖, which deletes the radial part of a gradient and damps the rest.
+    (δ/‖z‖)(I − ẑẑᵀ), ẑ = z/‖z‖, which deletes the radial part of a gradient and damps the rest. A class masked by
+    −∞ has no part in the length and stays masked.
 
     Args:
         logits: (N, C, …) or (C,), any floating dtype; half types are computed in float32.
@@ -47,16 +49,62 @@ def partial_norm(logits: Tensor, threshold: float | Tensor) -> Tensor:
 
     Taught in: chapter 01. Source: Partial output norm, Eq. 5; Lemmas 3.1 and 3.2 describe its gradient.
     """
-    check_number("threshold", threshold, above=0, allow_infinite=True)
+    threshold = check_number("threshold", threshold, above=0, allow_infinite=True)
     axis = check_logits("logits", logits)
     if not isinstance(threshold, Tensor) and math.isinf(threshold):
         return logits
-    threshold = as_hyperparameter(threshold)
-    z = logits.to(working_dtype(logits.dtype))
-    outside = row_length(z, axis, keepdim=True) > threshold  # (N, 1, …)
-    # Rows inside never enter the division, so that no NaN of theirs can reach a gradient.
-    direction = unit_rows(torch.where(outside, z, 1.0), axis)
-    return torch.where(outside, threshold * direction, z).to(logits.dtype)
+    z, masked = split_masked(logits.to(working_dtype(logits.dtype)))
+    projection = _Projection if torch.compiler.is_compiling() else _ForwardProjection
+    shortened, _ = projection.apply(z, as_hyperparameter(threshold, z.dtype), axis)
+    return restore_masked(shortened, masked).to(logits.dtype)
+
+
+class _Projection(torch.autograd.Function):
+    """Γ and each row's factor f = min(1, δ/‖z‖), with derivatives in closed form.
+
+    Written in the result Γ = f·z, which is δẑ outside the ball, they need no other row of numbers:
+    dΓ = f·(dz − Γ (Γ·dz)/δ²) and df = −f² (Γ·dz)/δ². Inside, dΓ = dz and df = 0. Made of differentiable
+    operations of Γ and f, so that they can be differentiated again.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(z: Tensor, threshold: float | Tensor, axis: int) -> tuple[Tensor, Tensor]:
+        length, unit = relative_length(z, axis)
+        limit = threshold / unit
+        factor = torch.where(length > limit, limit / length, 1.0).to(z.dtype)  # (N, 1, …)
+        return factor * z, factor
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float | Tensor, int], output: tuple[Tensor, Tensor]) -> None:
+        _, threshold, ctx.axis = inputs
+        ctx.number = None if isinstance(threshold, Tensor) else threshold
+        saved = output if ctx.number is not None else (*output, threshold)
+        ctx.save_for_backward(*saved)
+        ctx.save_for_forward(*saved)
+
+    @staticmethod
+    def _differential(ctx: Any, change: Tensor, of_factor: Tensor | float) -> tuple[Tensor, Tensor]:
+        """Return f·(change − Γ·r) and r = (Γ·change + f·of_factor)/δ², which is 0 inside."""
+        shortened, factor, *threshold = ctx.saved_tensors
+        threshold = threshold[0] if threshold else ctx.number
+        radial = (shortened * change).sum(ctx.axis, keepdim=True) + factor * of_factor
+        radial = torch.where(factor < 1, radial / threshold / threshold, 0.0)  # δ² may overflow
+        return factor * (change - shortened * radial), radial
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, of_factor: Tensor) -> tuple[Tensor, None, None]:
+        return _Projection._differential(ctx, gradient, of_factor)[0], None, None
+
+
+class _ForwardProjection(_Projection):
+    """The same in forward mode too, which `torch.compile` does not trace. The Jacobian is symmetric."""
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> tuple[Tensor, Tensor]:
+        change, radial = _Projection._differential(ctx, tangent, 0.0)
+        return change, -ctx.saved_tensors[1].square() * radial
 
 
 def length_stability(logits: Tensor) -> Tensor:
@@ -65,7 +113,8 @@ def length_stability(logits: Tensor) -> Tensor:
     .. math:: \mathrm{SD} = \sqrt{\tfrac1N \sum_i (\|z_i\| - \bar\ell)^2}, \qquad \bar\ell = \tfrac1N \sum_i \|z_i\|
 
     It sees the raw logits, before `partial_norm`. The gradient on row i is (‖z_i‖ − ℓ̄)/(N·SD)·ẑ_i; it has no limit
-    where all lengths agree. There (SD ≤ 4·eps·(largest length), one row, no row) value and gradient are 0.
+    where all lengths agree. There (SD ≤ 4·eps·(largest length), one row, no row) value and gradient are 0. A class
+    masked by −∞ has no part in its row's length.
 
     Args:
         logits: (N, C), raw logits; half types are computed in float32. With extra dimensions every
@@ -86,7 +135,8 @@ def length_stability(logits: Tensor) -> Tensor:
     Taught in: chapter 01. Source: Partial output norm, Eqs. 10 and 11.
     """
     axis = check_logits("logits", logits)
-    lengths = row_length(logits.to(working_dtype(logits.dtype)), axis).flatten()  # (N·…,)
+    z, _ = split_masked(logits.to(working_dtype(logits.dtype)))
+    lengths = row_length(z, axis).flatten()  # (N·…,)
     if lengths.numel() == 0:
         return lengths.sum()
     largest = lengths.detach().max()

@@ -1,8 +1,8 @@
 """PowerGrad transform (PGT): the value of cross entropy, the gradient of a softer one.
 
 In the backward pass the probabilities p of the gradient p − t are replaced by p^α/Σp^α = softmax(αz). That vector field
-is the gradient of S = cross_entropy(αz, t)/α, an ordinary convex loss at temperature 1/α, and this is how it is
-computed here: value of one function, derivatives (of every order) of another, with no custom backward pass.
+is the gradient of S = cross_entropy(αz, t)/α, an ordinary convex loss at temperature 1/α. The value of one function,
+the derivatives (of every order) of another: here that is cross entropy plus a zero that has derivatives.
 
 Taught in chapter 03.
 """
@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 from companion._checks import check_floating, check_number
@@ -22,7 +21,7 @@ from companion.methods._criterion import Criterion, Rows, is_exactly
 
 __all__ = ["PowerGradCrossEntropy", "powergrad_cross_entropy", "powergrad_hook"]
 
-SMALLEST_ALPHA = 1e-30  # below it 1/α leaves float32; the limit α = 0 is then exact to the last digit
+SMALLEST_ALPHA = 1e-30  # below it α is taken as 0, which is exact to the last digit
 
 
 def powergrad_cross_entropy(
@@ -40,8 +39,9 @@ def powergrad_cross_entropy(
     .. math:: \text{value } \sum_c w_c t_c (-\log p_c), \qquad
               \text{gradient } \Big(\sum_c w_c t_c\Big)\, \mathrm{softmax}(\alpha z) - w \circ t
 
-    over `cross_entropy`'s divisor. Derivatives of every order are those of S = cross_entropy(αz, t)/α; at α = 0 of its
-    limit Σ_c w_c t_c (mean z − z_c). Value and gradient belong to different functions, so ``gradcheck`` holds for S.
+    over `cross_entropy`'s divisor. Derivatives by the logits are, in every order, those of S = cross_entropy(αz, t)/α; at
+    α = 0 of its limit Σ_c w_c t_c (mean z − z_c). Value and gradient belong to different functions, so ``gradcheck`` holds
+    for S. By probabilities as targets the derivative is cross entropy's, since that of S has no limit.
 
     Args:
         input: logits (N, C), (N, C, d1, …) or (C,).
@@ -74,14 +74,13 @@ def powergrad_cross_entropy(
     Taught in: chapter 03. Source: Das et al. (2021), Eqs. 8 and 9; its Section 2 names the kinship with temperature,
     as Hinton et al. (2015) and Agarwala et al. (2023) use it.
     """
-    check_number("alpha", alpha, at_least=0, at_most=1)
+    alpha = check_number("alpha", alpha, at_least=0, at_most=1)
     rows = Rows(input, target, weight, ignore_index, reduction, label_smoothing)
-    value = rows.cross_entropy()
     if is_exactly(alpha, 1):
-        return value
-    tempered = _tempered_loss(rows.logits, rows.hyperparameter(alpha), rows.axis)
-    surrogate = rows.reduce_precisely(rows.expect(torch.clone, tempered))  # S, in float32 for half inputs
-    return _with_derivatives_of(surrogate, value.detach())
+        return rows.cross_entropy()
+    zero = _TemperedZero if torch.compiler.is_compiling() else _ForwardTemperedZero
+    zeros = zero.apply(rows.logits, rows.hyperparameter(alpha), rows.axis)
+    return rows.cross_entropy(of_constant_logits=True) + rows.reduce(rows.expect(lambda loss: loss, zeros))
 
 
 def powergrad_hook(
@@ -130,14 +129,14 @@ def powergrad_hook(
     gradient that arrives, for which the reduction and the loss scale have to be right by construction; here p comes
     from the logits.
     """
-    check_number("alpha", alpha, at_least=0, at_most=1)
+    alpha = check_number("alpha", alpha, at_least=0, at_most=1)
     rows = Rows(logits.detach() if isinstance(logits, Tensor) else logits, target, reduction=reduction, name="logits")
     if not callable(loss_scale):
-        check_number("loss_scale", loss_scale, above=0)
+        loss_scale = check_number("loss_scale", loss_scale, above=0)
     if sample_weight is not None:
         check_floating("sample_weight", sample_weight, min_dim=0)
-        if sample_weight.shape != rows.row_weight.shape:
-            shapes = f"{tuple(rows.row_weight.shape)}, one a row, got {tuple(sample_weight.shape)}"
+        if sample_weight.shape != rows.shape:
+            shapes = f"{tuple(rows.shape)}, one a row, got {tuple(sample_weight.shape)}"
             raise ValueError(f"sample_weight must have shape {shapes}")
     elif reduction == "none":
         raise ValueError("sample_weight must be given for reduction='none', got None")
@@ -146,8 +145,7 @@ def powergrad_hook(
     alpha = rows.hyperparameter(alpha)
 
     def replace(gradient: Tensor) -> Tensor:
-        softer = _tempered_logits(rows.logits, alpha).softmax(rows.axis)
-        new = rows.residual(rows.row_weight.unsqueeze(rows.axis) * softer)  # (Σ_c t_c)·softmax(αz) − t
+        new = rows.residual(rows.weigh(_tempered(rows.logits, alpha, rows.axis)))  # (Σ_c t_c)·softmax(αz) − t
         new = rows.zero_ignored(new) / rows.divisor()
         if sample_weight is not None:
             new = new * sample_weight.detach().unsqueeze(rows.axis)
@@ -170,36 +168,50 @@ class PowerGradCrossEntropy(Criterion):
         super().__init__(powergrad_cross_entropy, {"alpha": alpha}, **options)
 
 
-def _tempered_logits(logits: Tensor, alpha: float | Tensor) -> Tensor:
-    """Return αz, with masked classes (−∞) masked at α = 0 as well."""
-    masked = logits == -torch.inf
-    return torch.where(masked, logits, alpha * torch.where(masked, 0.0, logits))
+def _tempered(logits: Tensor, alpha: float | Tensor, axis: int) -> Tensor:
+    """Return softmax(αz); classes masked by −∞ keep probability 0 at α = 0 as well."""
+    if not isinstance(alpha, Tensor) and alpha >= SMALLEST_ALPHA:
+        return (alpha * logits).softmax(axis)
+    alpha = torch.where(alpha < SMALLEST_ALPHA, 0.0, alpha) if isinstance(alpha, Tensor) else 0.0
+    masked = logits == -torch.inf  # 0·∞ is NaN
+    return (alpha * logits.masked_fill(masked, 0.0)).masked_fill(masked, -torch.inf).softmax(axis)
 
 
-def _tempered_loss(logits: Tensor, alpha: float | Tensor, axis: int) -> Tensor:
-    r"""Return s_c(z) = −log softmax(αz)_c/α for every class; at α = 0 the limit mean z − z_c, less a constant.
+class _TemperedZero(torch.autograd.Function):
+    """A zero for every class, with the derivatives of log softmax(αz)_c/α: dz_c − Σ_k softmax(αz)_k dz_k.
 
-    The gradient of s_c is softmax(αz) − e_c. The mean leaves masked classes out.
+    Made of differentiable operations, so that they can be differentiated again; the value is never needed, and at
+    α → 0 it has no limit, unlike its derivatives.
     """
 
-    def linear() -> Tensor:
-        # A softmax, not 1/C: masked classes get 0, and a NaN or +∞ reaches the gradient, where a loss scaler looks.
-        uniform = _tempered_logits(logits.detach(), 0.0).softmax(axis)
-        return (uniform * torch.where(logits == -torch.inf, 0.0, logits)).sum(axis, keepdim=True) - logits
+    generate_vmap_rule = True
 
-    def tempered(alpha: float | Tensor) -> Tensor:
-        return -functional.log_softmax(alpha * logits, axis) / alpha
+    @staticmethod
+    def forward(logits: Tensor, alpha: float | Tensor, axis: int) -> Tensor:
+        return torch.zeros_like(logits)
 
-    if isinstance(alpha, Tensor):
-        at_zero = alpha < SMALLEST_ALPHA
-        return torch.where(at_zero, linear(), tempered(torch.where(at_zero, 1.0, alpha)))
-    return linear() if alpha < SMALLEST_ALPHA else tempered(alpha)
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float | Tensor, int], output: Tensor) -> None:
+        logits, alpha, ctx.axis = inputs
+        ctx.number = None if isinstance(alpha, Tensor) else alpha
+        saved = (logits,) if ctx.number is not None else (logits, alpha)
+        ctx.save_for_backward(*saved)
+        ctx.save_for_forward(*saved)
+
+    @staticmethod
+    def _probabilities(ctx: Any) -> Tensor:
+        logits, *alpha = ctx.saved_tensors
+        return _tempered(logits, alpha[0] if alpha else ctx.number, ctx.axis)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        total = gradient.sum(ctx.axis, keepdim=True)
+        return torch.addcmul(gradient, _TemperedZero._probabilities(ctx), total, value=-1), None, None
 
 
-def _with_derivatives_of(surrogate: Tensor, value: Tensor) -> Tensor:
-    """Return ``value`` with the derivatives of ``surrogate``.
+class _ForwardTemperedZero(_TemperedZero):
+    """The same in forward mode too, which `torch.compile` does not trace."""
 
-    Adding S − S.detach() = 0 does it, except where S is infinite (so is the value then): there S itself is returned.
-    """
-    zero = (surrogate - surrogate.detach()).to(value.dtype)
-    return torch.where(surrogate.isinf(), surrogate.to(value.dtype), value + zero)
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
+        return tangent - (_TemperedZero._probabilities(ctx) * tangent).sum(ctx.axis, keepdim=True)

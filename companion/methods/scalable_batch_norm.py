@@ -9,15 +9,23 @@ Taught in chapter 02.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from companion._checks import (
     as_hyperparameter,
+    at_hand,
     check_count,
     check_logits,
     check_number,
     keep_hyperparameter,
+    known_true,
     working_dtype,
 )
 
@@ -31,8 +39,8 @@ def scalable_batch_norm(
     running_mean: Tensor | None = None,
     running_var: Tensor | None = None,
     training: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
+    momentum: float | Tensor = 0.1,
+    eps: float | Tensor = 1e-5,
 ) -> Tensor:
     r"""Standardise each class over the batch and multiply by the scale m.
 
@@ -42,6 +50,9 @@ def scalable_batch_norm(
     when given, move towards them in place: mean ← (1 − momentum)·mean + momentum·μ, likewise the variance with the
     unbiased σ². Otherwise the running statistics are used. These are the conventions of torch's ``BatchNorm1d``.
 
+    Logits of −∞ (masked classes) have no part in μ and σ² and stay −∞; a class with fewer than two others in the batch
+    leaves its running statistics as they are.
+
     Args:
         logits: (N, C, …), any floating dtype; half types are computed in float32. (C,) outside training.
         scale: m > 0; a 0-d tensor is taken unchecked and detached.
@@ -49,7 +60,7 @@ def scalable_batch_norm(
         running_var: (C,).
         training: use and record the batch's statistics.
         momentum: in [0, 1], the weight of the new batch in the running statistics.
-        eps: ε ≥ 0, added to the variance.
+        eps: ε ≥ 0, added to the variance. 0-d tensors are taken unchecked and detached, here and for ``momentum``.
 
     Returns:
         A tensor of the shape and dtype of ``logits``. An empty batch leaves the running statistics untouched.
@@ -67,33 +78,29 @@ def scalable_batch_norm(
 
     Taught in: chapter 02. Source: Scalable batch normalization, Eqs. 3, 4 and 9.
     """
-    axis = _check(logits, scale, running_mean, running_var, training, momentum, eps)
-    z = logits.to(working_dtype(logits.dtype))
-    if training:
-        count = logits.numel() // logits.shape[axis]
-        if count == 0:
-            return logits.clone()
-        mean, var = _batch_statistics(z, count)
-        _record(running_mean, running_var, mean, var, count, momentum)
-    else:
-        mean, var = running_mean, running_var
-    return _standardise(z, mean, var, scale, eps, axis).to(logits.dtype)
+    return _apply(logits, scale, running_mean, running_var, training, momentum, eps)
 
 
-class ScalableBatchNorm(nn.Module):
+class ScalableBatchNorm(_BatchNorm):
     """`scalable_batch_norm` with running statistics: batch statistics in ``train()``, running ones in ``eval()``.
+
+    It is one of torch's batch norms, with the constants m and 0 in the place of weight and bias, neither of which is a
+    parameter. So `torch.optim.swa_utils.update_bn` measures its running statistics anew, and
+    ``torch.nn.SyncBatchNorm.convert_sync_batchnorm`` makes a ``SyncBatchNorm`` with a frozen weight m of it (for GPUs;
+    ``synchronised`` does the same on any backend, and knows masked classes).
 
     Args:
         num_classes: the number of classes, C.
         scale: m > 0. The paper: 0.8 to 1 for 100 classes and more; for ten, 1 caps the confidence at 0.757.
         eps: ε ≥ 0.
-        momentum: in [0, 1].
+        momentum: in [0, 1]; None for the average over all batches since `reset_running_stats`.
         synchronised: share the training statistics among the processes of ``torch.distributed``, as torch's
             ``SyncBatchNorm`` does, on any backend; every process must then take part in every training step,
             with an empty batch if it has no data.
 
     Buffers:
         running_mean, running_var: (C,).
+        num_batches_tracked: how many batches they have seen.
 
     Example:
         >>> import torch
@@ -112,46 +119,37 @@ class ScalableBatchNorm(nn.Module):
         num_classes: int,
         scale: float | Tensor = 1.0,
         eps: float = 1e-5,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
         synchronised: bool = False,
     ) -> None:
-        super().__init__()
-        check_count("num_classes", num_classes)
-        _check_hyperparameters(scale, momentum, eps)
-        self.num_classes, self.eps, self.momentum, self.synchronised = num_classes, eps, momentum, synchronised
+        num_classes = check_count("num_classes", num_classes)
+        scale, checked, eps = _check_hyperparameters(scale, 0.0 if momentum is None else momentum, eps)
+        super().__init__(num_classes, eps, None if momentum is None else checked, affine=False)
+        self.num_classes, self.synchronised = num_classes, synchronised
         keep_hyperparameter(self, "scale", scale)
-        self.register_buffer("running_mean", torch.zeros(num_classes))
-        self.register_buffer("running_var", torch.ones(num_classes))
+        self.affine = True  # for torch's tools, which then ask for weight and bias
+
+    def __getattr__(self, name: str) -> Any:
+        """Hand torch's tools the constants m and 0 as weight and bias, which no optimiser can find here."""
+        if name in ("weight", "bias") and self.__dict__.get("affine", False):
+            constant = as_hyperparameter(self.scale) if name == "weight" else 0.0
+            return nn.Parameter(torch.zeros_like(self.running_mean) + constant, requires_grad=False)
+        return super().__getattr__(name)
 
     def forward(self, logits: Tensor) -> Tensor:
         """Return the standardised logits, and in training record the batch's statistics."""
-        if self.synchronised and self.training and torch.distributed.is_initialized():
-            return self._forward_together(logits)
-        return scalable_batch_norm(
-            logits,
-            self.scale,
-            running_mean=self.running_mean,
-            running_var=self.running_var,
-            training=self.training,
-            momentum=self.momentum,
-            eps=self.eps,
-        )
-
-    def _forward_together(self, logits: Tensor) -> Tensor:
+        training = self.training or self.running_mean is None  # as in torch: without running statistics, the batch's
+        total = None
+        if training and self.synchronised and torch.distributed.is_initialized():
+            total = _SumOverProcesses.apply
+        momentum = self.momentum
+        if momentum is None:  # the average over all batches
+            momentum = 1 / (self.num_batches_tracked + 1) if training else 0.0
         running = self.running_mean, self.running_var
-        axis = _check(logits, self.scale, *running, True, self.momentum, self.eps, alone=False)
-        z = logits.to(working_dtype(logits.dtype))
-        others = [d for d in range(z.ndim) if d != axis]
-        own = torch.full((1,), z.numel() // z.shape[axis], dtype=z.dtype, device=z.device)
-        total, count = _SumOverProcesses.apply(torch.cat([z.sum(others), own])).split([self.num_classes, 1])
-        if count == 0:
-            return logits.clone()
-        if count == 1:
-            raise ValueError("training needs more than one value per class over all processes, got one")
-        mean = total / count
-        var = _SumOverProcesses.apply((z - _along(mean, z, axis)).square().sum(others)) / count
-        _record(*running, mean, var, count, self.momentum)
-        return _standardise(z, mean, var, self.scale, self.eps, axis).to(logits.dtype)
+        result = _apply(logits, self.scale, *running, training, momentum, self.eps, total)
+        if self.training and self.num_batches_tracked is not None and (total or logits.numel() > 0):
+            self.num_batches_tracked.add_(1)
+        return result
 
     @torch.no_grad()
     def fold_into(self, linear: nn.Linear) -> nn.Linear:
@@ -189,7 +187,7 @@ class ScalableBatchNorm(nn.Module):
 
     def extra_repr(self) -> str:
         """Name the hyperparameters when the module is printed."""
-        return f"{self.num_classes}, scale={float(self.scale):g}, eps={self.eps:g}, momentum={self.momentum:g}"
+        return f"{self.num_classes}, scale={float(self.scale):g}, eps={self.eps:g}, momentum={self.momentum}"
 
 
 class _SumOverProcesses(torch.autograd.Function):
@@ -206,21 +204,65 @@ class _SumOverProcesses(torch.autograd.Function):
         return _SumOverProcesses.apply(gradient.contiguous())
 
 
+def _apply(
+    logits: Tensor,
+    scale: float | Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float | Tensor,
+    eps: float | Tensor,
+    total: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """Return `scalable_batch_norm`; ``total`` adds sums over all processes that share the batch."""
+    scale, momentum, eps = _check_hyperparameters(scale, momentum, eps)
+    axis = _check(logits, running_mean, running_var, training, alone=total is None)
+    z = logits.to(working_dtype(logits.dtype))
+    scale, eps = as_hyperparameter(scale, z.dtype), as_hyperparameter(eps, z.dtype)
+    if not training:
+        gain = scale / (running_var.to(z.dtype) + eps).sqrt()
+        return ((z - _along(running_mean.to(z.dtype), z, axis)) * _along(gain, z, axis)).to(logits.dtype)
+    if total is None and logits.numel() == 0:
+        return logits.clone()
+    result, mean, var, known = _train(z, scale, eps, axis, total)
+    _record(running_mean, running_var, mean, var, known, momentum)
+    return result.to(logits.dtype)
+
+
+def _train(
+    z: Tensor, scale: float | Tensor, eps: float | Tensor, axis: int, total: Callable[[Tensor], Tensor] | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Return m(z − μ)/√(σ² + ε), and of each class μ, the unbiased σ² and whether these are known (None: all are)."""
+    others = [d for d in range(z.ndim) if d != axis]
+    if total is None and at_hand(z) and not isinstance(eps, Tensor) and eps > 0:
+        shift = z.detach().mean(others)
+        if known_true((shift > -math.inf).all()):  # no class is masked: this is torch's own batch norm
+            # Its kernel multiplies before it subtracts, which costs digits where logits are far from 0: it gets them
+            # less their means. Differentiation need not know of a shift that changes nothing.
+            mean, var = torch.zeros_like(shift), torch.ones_like(shift)
+            centred, gain = z - _along(shift, z, axis), torch.ones_like(shift) * scale
+            # With momentum 1 its running statistics are those of the batch.
+            result = functional.batch_norm(centred, mean, var, gain, None, True, 1.0, eps)
+            return result, shift + mean, var, None
+    masked = z == -math.inf
+    count = (~masked).to(z.dtype).sum(others)  # (C,)
+    if total is not None:
+        count = total(count)
+        if count.max() == 1:
+            raise ValueError("training needs more than one value per class over all processes, got one")
+    total = total or (lambda values: values)
+    divisor = count.clamp_min(1)
+    mean = total(z.masked_fill(masked, 0.0).sum(others)) / divisor
+    centred = (z - _along(mean, z, axis)).masked_fill(masked, 0.0)
+    square = total(centred.square().sum(others))
+    gain = scale / (square / divisor + eps).sqrt()
+    result = (centred * _along(gain, z, axis)).masked_fill(masked, -math.inf)
+    return result, mean, square / (count - 1).clamp_min(1), count > 1
+
+
 def _along(values: Tensor, z: Tensor, axis: int) -> Tensor:
     """Return values (C,) in a shape that broadcasts along the class axis of ``z``."""
-    return values.to(z.dtype).reshape([-1 if d == axis else 1 for d in range(z.ndim)])
-
-
-def _batch_statistics(z: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return mean and biased variance per class, (C,) each, over rows and extra dimensions."""
-    others = [d for d in range(z.ndim) if d != 1]
-    mean = z.sum(others) / count
-    return mean, (z - _along(mean, z, 1)).square().sum(others) / count
-
-
-def _standardise(z: Tensor, mean: Tensor, var: Tensor, scale: float | Tensor, eps: float, axis: int) -> Tensor:
-    deviation = _along((var + eps).sqrt(), z, axis)
-    return as_hyperparameter(scale) * (z - _along(mean, z, axis)) / deviation
+    return values.reshape([-1 if d == axis else 1 for d in range(z.ndim)])
 
 
 @torch.no_grad()
@@ -229,34 +271,28 @@ def _record(
     running_var: Tensor | None,
     mean: Tensor,
     var: Tensor,
-    count: int | Tensor,
-    momentum: float,
+    known: Tensor | None,
+    momentum: float | Tensor,
 ) -> None:
-    """Move the running statistics towards the batch's, with the unbiased variance."""
-    if running_mean is not None and running_var is not None:
-        running_mean.lerp_(mean.to(running_mean.dtype), momentum)
-        running_var.lerp_((var * (count / (count - 1))).to(running_var.dtype), momentum)
+    """Move the running statistics towards the batch's, where those are known."""
+    for running, new in ((running_mean, mean), (running_var, var)):
+        if running is not None:
+            new = new.to(running.dtype) if known is None else torch.where(known, new.to(running.dtype), running)
+            running.lerp_(new, momentum.to(running) if isinstance(momentum, Tensor) else momentum)
 
 
-def _check_hyperparameters(scale: float | Tensor, momentum: float, eps: float) -> None:
-    check_number("scale", scale, above=0)
-    check_number("momentum", momentum, at_least=0, at_most=1)
-    check_number("eps", eps, at_least=0)
+def _check_hyperparameters(scale: Any, momentum: Any, eps: Any) -> tuple[Any, Any, Any]:
+    return (
+        check_number("scale", scale, above=0),
+        check_number("momentum", momentum, at_least=0, at_most=1),
+        check_number("eps", eps, at_least=0),
+    )
 
 
 def _check(
-    logits: Tensor,
-    scale: float | Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    training: bool,
-    momentum: float,
-    eps: float,
-    *,
-    alone: bool = True,
+    logits: Tensor, running_mean: Tensor | None, running_var: Tensor | None, training: bool, *, alone: bool
 ) -> int:
     """Return the class axis of valid arguments."""
-    _check_hyperparameters(scale, momentum, eps)
     axis = check_logits("logits", logits)
     shape, num_classes = tuple(logits.shape), logits.shape[axis]
     if (running_mean is None) != (running_var is None):

@@ -74,14 +74,14 @@ def tamed_cross_entropy(
     of Eq. 9 is 1 here, not 1/(1−α), which leaves the gradient as it is, puts the minimum at 0 and makes the loss
     smooth across α = 1. Barron (2019) for the robust loss.
     """
-    check_number("alpha", alpha, at_least=0)
+    alpha = check_number("alpha", alpha, at_least=0)
     rows = Rows(input, target, weight, ignore_index, reduction, label_smoothing)
     if is_exactly(alpha, 0):
         return rows.cross_entropy()
     power = 1 - rows.hyperparameter(alpha)
 
-    def tamed(log_p: Tensor) -> Tensor:
-        return box_cox(torch.log1p(-log_p), power)  # ((1 + L)^(1−α) − 1)/(1−α)
+    def tamed(loss: Tensor) -> Tensor:
+        return box_cox(torch.log1p(loss), power)  # ((1 + L)^(1−α) − 1)/(1−α)
 
     return rows.reduce(rows.expect(tamed, rows.log_softmax()))
 
@@ -114,12 +114,12 @@ def tamed_posterior(probs: Tensor, alpha: float | Tensor, dim: int = 1) -> Tenso
     Taught in: chapter 04. Source: our derivation from Martinez and Stiefelhagen (2018), Eq. 8, in the way
     Charoenphakdee et al. (2021) derive the inverse link of the focal loss.
     """
-    check_number("alpha", alpha, at_least=0)
+    alpha = check_number("alpha", alpha, at_least=0)
     check_floating("probs", probs)
     if may_read_values(probs):
         check_probabilities("probs", probs)
-    alpha = as_hyperparameter(alpha)
     q = probs.to(working_dtype(probs.dtype))
+    alpha = as_hyperparameter(alpha, q.dtype)
     possible = q > 0
     log_q = torch.where(possible, q, 1.0).log()
     score = log_q + alpha * torch.log1p(-log_q)  # of q(1 − log q)^α the logarithm: no power can overflow

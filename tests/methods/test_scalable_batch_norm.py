@@ -226,8 +226,8 @@ def test_errors(arguments, error, message):
 def test_module_errors_and_repr():
     with pytest.raises(ValueError, match="num_classes must be >= 1, got 0"):
         ScalableBatchNorm(0)
-    with pytest.raises(TypeError, match=r"num_classes must be an integer, got 2\.0 of type float"):
-        ScalableBatchNorm(2.0)
+    with pytest.raises(TypeError, match=r"num_classes must be an integer, got 2\.5 of type float"):
+        ScalableBatchNorm(2.5)
     with pytest.raises(ValueError, match="scale must be > 0"):
         ScalableBatchNorm(2, scale=-1)
     with pytest.raises(ValueError, match=r"running_mean must have shape \(2,\), got \(3,\)"):

@@ -133,7 +133,7 @@ def test_module_checks_in_the_constructor():
     ]:
         with pytest.raises(ValueError, match=message):
             TamedCrossEntropy(**wrong)
-    with pytest.raises(TypeError, match="ignore_index must be an int"):
+    with pytest.raises(TypeError, match="ignore_index must be an integer"):
         TamedCrossEntropy(1.0, ignore_index=0.5)
     with pytest.raises(TypeError, match="weight must be a tensor"):
         TamedCrossEntropy(1.0, weight=[1.0, 2.0])

@@ -17,12 +17,15 @@ from torch import Tensor
 
 from companion._checks import (
     as_hyperparameter,
+    as_indices,
     check_choice,
     check_class_indices,
+    check_count,
     check_integers,
     check_number,
     may_read_values,
 )
+from companion._numerics import split_masked
 from companion.methods._criterion import Criterion, Rows, box_cox, is_exactly, nonzero
 
 NEWTON_STEPS = 8  # for the normaliser of bi-tempered probabilities, see `_tempered_log_softmax`
@@ -90,18 +93,17 @@ def smooth_labels(
     """
     check_integers("target", target)
     check_choice("convention", convention, ("uniform", "others"))
-    if isinstance(num_classes, bool) or not isinstance(num_classes, int):
-        raise TypeError(f"num_classes must be an int, got {num_classes!r} of type {type(num_classes).__name__}")
-    check_number("num_classes", num_classes, at_least=1 if convention == "uniform" else 2)
-    check_number("eps", eps, at_least=0, at_most=1)
+    num_classes = check_count("num_classes", num_classes, at_least=1 if convention == "uniform" else 2)
+    eps = check_number("eps", eps, at_least=0, at_most=1)
     if may_read_values(target):
         check_class_indices("target", target, num_classes)
-    eps = as_hyperparameter(eps)
+    dtype = dtype or torch.get_default_dtype()
+    eps = as_hyperparameter(eps, dtype)
     other = eps / (num_classes if convention == "uniform" else num_classes - 1)
     own = 1 - eps + other if convention == "uniform" else 1 - eps
     axis = min(target.ndim, 1)
     classes = torch.arange(num_classes, device=target.device).view(-1, *[1] * (target.ndim - axis))
-    is_target = (classes == target.unsqueeze(axis)).to(dtype or torch.get_default_dtype())  # (N, K, …)
+    is_target = (classes == as_indices(target).unsqueeze(axis)).to(dtype)  # (N, K, …)
     return is_target * (own - other) + other
 
 
@@ -144,7 +146,7 @@ def softmax_mse(
     """
     rows = Rows(input, target, weight, ignore_index, reduction, label_smoothing)
     losses = rows.residual(rows.softmax()).square().sum(rows.axis)
-    return rows.reduce(rows.row_weight * losses / _class_divisor(per_class_mean, rows))
+    return rows.reduce(rows.weigh(losses) / _class_divisor(per_class_mean, rows))
 
 
 def softmax_mae(
@@ -186,7 +188,7 @@ def softmax_mae(
     """
     rows = Rows(input, target, weight, ignore_index, reduction, label_smoothing)
     losses = rows.residual(rows.softmax()).abs().sum(rows.axis)
-    return rows.reduce(rows.row_weight * losses / _class_divisor(per_class_mean, rows))
+    return rows.reduce(rows.weigh(losses) / _class_divisor(per_class_mean, rows))
 
 
 def generalized_cross_entropy(
@@ -225,12 +227,12 @@ def generalized_cross_entropy(
 
     Taught in: chapter 04. Source: Zhang and Sabuncu (2018).
     """
-    check_number("q", q, at_least=0, at_most=1)
+    q = check_number("q", q, at_least=0, at_most=1)
     rows = Rows(input, target, weight, ignore_index, reduction, label_smoothing)
     if is_exactly(q, 0):
         return rows.cross_entropy()
     q = rows.hyperparameter(q)
-    return rows.reduce(rows.expect(lambda log_p: -box_cox(log_p, q), rows.log_softmax()))
+    return rows.reduce(rows.expect(lambda loss: -box_cox(-loss, q), rows.log_softmax()))  # (1 − e^(−qL))/q
 
 
 def symmetric_cross_entropy(
@@ -273,12 +275,12 @@ def symmetric_cross_entropy(
 
     Taught in: chapter 04. Source: Wang et al. (2019).
     """
-    _check_pair(alpha, beta, log_zero)
+    alpha, beta, log_zero = _check_pair(alpha, beta, log_zero)
     rows = Rows(input, target, weight, ignore_index, reduction, label_smoothing)
     alpha, beta, log_zero = map(rows.hyperparameter, (alpha, beta, log_zero))
 
-    def symmetric(log_p: Tensor) -> Tensor:
-        return alpha * -log_p + beta * -log_zero * -torch.expm1(log_p)
+    def symmetric(loss: Tensor) -> Tensor:
+        return alpha * loss + beta * log_zero * torch.expm1(-loss)
 
     return rows.reduce(rows.expect(symmetric, rows.log_softmax()))
 
@@ -319,16 +321,16 @@ def focal_loss(
 
     Taught in: chapter 00. Source: Lin et al. (2017), Eq. 4, for two classes.
     """
-    check_number("gamma", gamma, at_least=0)
+    gamma = check_number("gamma", gamma, at_least=0)
     rows = Rows(input, target, weight, ignore_index, reduction, label_smoothing)
     if is_exactly(gamma, 0):
         return rows.cross_entropy()
     gamma = rows.hyperparameter(gamma)
 
-    def focal(log_p: Tensor) -> Tensor:
+    def focal(loss: Tensor) -> Tensor:
         # For γ < 1 the power's slope at p = 1 is infinite while the product's is 0: stop it just short of there.
-        miss = (-torch.expm1(log_p)).clamp_min(torch.finfo(log_p.dtype).tiny)
-        return miss**gamma * -log_p
+        miss = (-torch.expm1(-loss)).clamp_min(torch.finfo(loss.dtype).tiny)
+        return miss**gamma * loss
 
     return rows.reduce(rows.expect(focal, rows.log_softmax()))
 
@@ -371,13 +373,13 @@ def partially_huberised_cross_entropy(
 
     Taught in: chapter 04. Source: Menon et al. (2020).
     """
-    check_number("tau", tau, above=1)
+    tau = check_number("tau", tau, above=1)
     rows = Rows(input, target, weight, ignore_index, reduction, label_smoothing)
     tau = rows.hyperparameter(tau)
     log_tau = tau.log() if isinstance(tau, Tensor) else math.log(tau)
 
-    def huberised(log_p: Tensor) -> Tensor:
-        return torch.where(log_p > -log_tau, -log_p, 1 + log_tau - tau * log_p.exp())
+    def huberised(loss: Tensor) -> Tensor:
+        return torch.where(loss < log_tau, loss, 1 + log_tau - tau * torch.exp(-loss))
 
     return rows.reduce(rows.expect(huberised, rows.log_softmax()))
 
@@ -398,7 +400,7 @@ def active_passive_loss(
 
     .. math:: \sum_c w_c\, t_c \Big(\alpha\,\frac{\log p_c}{\sum_k \log p_k} + \beta\,(-A)(1 - p_c)\Big)
 
-    A class masked by −∞ makes the denominator infinite: only the passive part is then left of its row.
+    A class masked by −∞ is left out of the sum over k.
 
     Args:
         input: logits (N, C, …) or (C,).
@@ -424,14 +426,14 @@ def active_passive_loss(
 
     Taught in: chapter 04. Source: Ma et al. (2020), NCE + RCE.
     """
-    _check_pair(alpha, beta, log_zero)
+    alpha, beta, log_zero = _check_pair(alpha, beta, log_zero)
     rows = Rows(input, target, weight, ignore_index, reduction, label_smoothing)
     alpha, beta, log_zero = map(rows.hyperparameter, (alpha, beta, log_zero))
     log_p = rows.log_softmax()
     # The sum is at least C·log C > 0 but for a single class, whose loss is 0.
-    all_classes = (-log_p).sum(rows.axis).clamp_min(torch.finfo(log_p.dtype).tiny)
-    active = rows.expect(torch.neg, log_p) / all_classes
-    passive = rows.expect(lambda log_p: -log_zero * -torch.expm1(log_p), log_p)
+    all_classes = (-split_masked(log_p)[0]).sum(rows.axis).clamp_min(torch.finfo(log_p.dtype).tiny)
+    active = rows.expect(lambda loss: loss, log_p) / all_classes
+    passive = rows.expect(lambda loss: log_zero * torch.expm1(-loss), log_p)
     return rows.reduce(alpha * active + beta * passive)
 
 
@@ -476,8 +478,8 @@ def bi_tempered_logistic_loss(
 
     Taught in: chapter 04. Source: Amid et al. (2019).
     """
-    check_number("t1", t1, at_least=0, at_most=1)
-    check_number("t2", t2, at_least=1)
+    t1 = check_number("t1", t1, at_least=0, at_most=1)
+    t2 = check_number("t2", t2, at_least=1)
     rows = Rows(input, target, weight, ignore_index, reduction, label_smoothing)
     if is_exactly(t1, 1) and is_exactly(t2, 1):
         return rows.cross_entropy()
@@ -488,9 +490,9 @@ def bi_tempered_logistic_loss(
         log_t = torch.where(t > 0, t, 1.0).log()
         return t * box_cox(log_t, 1 - t1) - t ** (2 - t1) / (2 - t1)
 
-    cross = rows.expect(lambda log_p: -box_cox(log_p, 1 - t1), log_p, weighted=False)
+    cross = rows.expect(lambda loss: -box_cox(-loss, 1 - t1), log_p, weighted=False)
     power = torch.exp((2 - t1) * log_p).sum(rows.axis) / (2 - t1)
-    return rows.reduce(rows.row_weight * (cross + rows.target_sum(of_target) + power))
+    return rows.reduce(rows.weigh(cross + rows.target_sum(of_target) + power))
 
 
 def _tempered_log_softmax(logits: Tensor, t2: float | Tensor, axis: int) -> Tensor:
@@ -520,10 +522,10 @@ def _class_divisor(per_class_mean: bool, rows: Rows) -> int:
     return rows.num_classes if per_class_mean else 1
 
 
-def _check_pair(alpha: float | Tensor, beta: float | Tensor, log_zero: float | Tensor) -> None:
-    check_number("alpha", alpha, at_least=0)
-    check_number("beta", beta, at_least=0)
-    check_number("log_zero", log_zero, below=0)
+def _check_pair(alpha: Any, beta: Any, log_zero: Any) -> tuple[float | Tensor, float | Tensor, float | Tensor]:
+    alpha = check_number("alpha", alpha, at_least=0)
+    beta = check_number("beta", beta, at_least=0)
+    return alpha, beta, check_number("log_zero", log_zero, below=0)
 
 
 # The modules: hyperparameters and options in the constructor, input and target in the call -----------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from companion._checks import check_logits, working_dtype
+from companion._numerics import split_masked
 
 __all__ = ["LogitPenalty", "ZLoss", "logit_penalty", "z_loss"]
 
@@ -18,7 +19,8 @@ def logit_penalty(logits: Tensor) -> Tensor:
     .. math:: \tfrac1N \sum_i \|z_i\|^2
 
     Args:
-        logits: (N, C), or (C,) for one row; half types are computed in float32.
+        logits: (N, C), or (C,) for one row; half types are computed in float32. A class masked by −∞ has no part in
+            the length.
 
     Returns:
         A 0-d tensor, float32 for half types; NaN for an empty batch.
@@ -35,7 +37,8 @@ def logit_penalty(logits: Tensor) -> Tensor:
     features?, NeurIPS 2021, where it is one of the losses compared.
     """
     axis = check_logits("logits", logits)
-    return logits.to(working_dtype(logits.dtype)).square().sum(axis).mean()
+    z, _ = split_masked(logits.to(working_dtype(logits.dtype)))
+    return z.square().sum(axis).mean()
 
 
 def z_loss(logits: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from companion._checks import as_hyperparameter, check_logits, check_number, keep_hyperparameter, working_dtype
-from companion._numerics import row_length
+from companion._numerics import restore_masked, row_length, split_masked
 
 __all__ = ["LogitNorm", "SoftCap", "TemperatureScale", "logit_norm", "soft_cap", "temperature_scale"]
 
@@ -18,6 +18,8 @@ def logit_norm(logits: Tensor, temperature: float | Tensor = 0.04, eps: float | 
     r"""Give every logit vector the same length 1/τ.
 
     .. math:: \hat z = \frac{z}{(\|z\| + \varepsilon)\,\tau}
+
+    A class masked by −∞ has no part in the length and stays masked.
 
     Args:
         logits: (N, C, …) or (C,); half types are computed in float32.
@@ -38,12 +40,12 @@ def logit_norm(logits: Tensor, temperature: float | Tensor = 0.04, eps: float | 
     Taught in: chapter 01. Source: Wei et al., Mitigating neural network overconfidence with logit normalization,
     ICML 2022.
     """
-    check_number("temperature", temperature, above=0)
-    check_number("eps", eps, at_least=0)
+    temperature = check_number("temperature", temperature, above=0)
+    eps = check_number("eps", eps, at_least=0)
     axis = check_logits("logits", logits)
-    z = logits.to(working_dtype(logits.dtype))
-    length = row_length(z, axis, keepdim=True) + as_hyperparameter(eps)
-    return (z / length / as_hyperparameter(temperature)).to(logits.dtype)
+    z, masked = split_masked(logits.to(working_dtype(logits.dtype)))
+    length = row_length(z, axis, keepdim=True) + as_hyperparameter(eps, z.dtype)
+    return restore_masked(z / length / as_hyperparameter(temperature, z.dtype), masked).to(logits.dtype)
 
 
 def temperature_scale(logits: Tensor, temperature: float | Tensor) -> Tensor:
@@ -68,15 +70,18 @@ def temperature_scale(logits: Tensor, temperature: float | Tensor) -> Tensor:
 
     Taught in: chapter 03. Source: Guo et al., On calibration of modern neural networks, ICML 2017.
     """
-    check_number("temperature", temperature, above=0)
+    temperature = check_number("temperature", temperature, above=0)
     check_logits("logits", logits)
-    return (logits.to(working_dtype(logits.dtype)) / as_hyperparameter(temperature)).to(logits.dtype)
+    z = logits.to(working_dtype(logits.dtype))
+    return (z / as_hyperparameter(temperature, z.dtype)).to(logits.dtype)
 
 
 def soft_cap(logits: Tensor, cap: float | Tensor) -> Tensor:
     r"""Squash each logit smoothly into (−cap, cap).
 
     .. math:: \hat z = \kappa \tanh(z / \kappa)
+
+    A class masked by −∞ stays masked.
 
     Args:
         logits: (N, C, …) or (C,); half types are computed in float32.
@@ -95,10 +100,11 @@ def soft_cap(logits: Tensor, cap: float | Tensor) -> Tensor:
 
     Taught in: chapter 01. Source: Gemma 2 technical report, 2024, section 2, where the cap is 30.
     """
-    check_number("cap", cap, above=0)
+    cap = check_number("cap", cap, above=0)
     check_logits("logits", logits)
-    cap = as_hyperparameter(cap)
-    return (cap * torch.tanh(logits.to(working_dtype(logits.dtype)) / cap)).to(logits.dtype)
+    z, masked = split_masked(logits.to(working_dtype(logits.dtype)))
+    cap = as_hyperparameter(cap, z.dtype)
+    return restore_masked(cap * torch.tanh(z / cap), masked).to(logits.dtype)
 
 
 class LogitNorm(nn.Module):
