@@ -2,7 +2,8 @@
 
 - Thebe's scripts are dropped: nothing here uses them and they name another origin.
 - The Colab button opens the branch `colab`, which holds the notebooks in plain Markdown.
-- Empty places in a page's source are filled: of live figures with values and fallback, of the strip and the map of methods.
+- Empty places in a page's source are filled: of live figures with values and fallback, of the strip and the map of methods,
+  of the tables of costs.
 - A chapter has the number of its file's name, not that of its position.
 - Docstrings, written to be read in an editor, are made safe for reStructuredText.
 """
@@ -19,7 +20,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.environment.collectors.toctree import TocTreeCollector
 
-from companion import chapter, widgets
+from companion import bench, chapter, widgets
 
 COLAB_BRANCH = "colab"
 
@@ -50,12 +51,12 @@ def point_colab_at_its_branch(
 
 
 def fill_places(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Fill `<div data-widget="name" …></div>` and `<div data-methods="…" …></div>` in a Markdown page.
+    """Fill `<div data-widget="name" …></div>`, `<div data-methods="…" …></div>`, `<div data-bench="…"></div>` in a Markdown page.
 
     Notebooks bring theirs as output.
     """
     if app.env.doc2path(docname).endswith(".md"):
-        source[0] = chapter.fill_places(widgets.fill_places(source[0]))
+        source[0] = chapter.fill_places(widgets.fill_places(bench.fill_places(source[0])))
 
 
 def chapter_number(docname: str) -> int | None:

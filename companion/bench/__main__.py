@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tell=lambda line: print(line, file=sys.stderr, flush=True),
         **how,
     )
-    present = {row["mode"] for row in record["rows"]}
+    present = {row["mode"] for row in record["lines"]}
     for column in (*(mode for mode in MODES if mode in present), "memory"):
         print(f"\n{column}\n\n{cost_table(record, column)}")
     print(f"\n{made_with(record)}")

@@ -66,8 +66,8 @@ def measure(
         tell: called with a line for every method measured.
 
     Returns:
-        The record: ``made`` (device, threads, versions, date, …), ``how`` and ``rows``, one for each method, size and
-        mode with times in milliseconds (``forward``, ``backward``, ``step``: p20, p50, p80), ``ratio`` (the same
+        The record: ``about``, ``made`` (device, threads, versions, date, clock, …) and ``lines``, one for each method, size
+        and mode with times in milliseconds (``forward``, ``backward``, ``step``: p20, p50, p80), ``ratio`` (the same
         quantiles), ``peak_bytes`` and ``peak_ratio``.
 
     Raises:
@@ -75,18 +75,18 @@ def measure(
 
     Example:
         >>> record = measure(["soft_cap"], [(8, 3)], modes=["eager"], rounds=3, sample_ms=0.1)
-        >>> record["rows"][0]["method"], sorted(record["rows"][0]["ratio"])
+        >>> record["lines"][0]["method"], sorted(record["lines"][0]["ratio"])
         ('soft_cap', ['p20', 'p50', 'p80'])
 
-    Form of the record: one row a measurement with three quantiles, as in Liger-Kernel's
+    Form of the record: one line a measurement with three quantiles, as in Liger-Kernel's
     ``benchmark/data/all_benchmark_data.csv``; versions and card beside them, as in the names of timm's ``results/*.csv``.
     """
     names, sizes, modes, device = list(names), list(sizes), list(modes), torch.device(device)
     _check_known("method", names, CASES)
     _check_known("mode", modes, MODES)
     _check_known("clock", [clock], CLOCKS)
-    missing = missing_compiler(device) if "compiled" in modes else ""
-    rows = []
+    missing = missing_compiler(device) if "compiled" in modes else "not looked for"
+    lines = []
     for size in sizes:
         logits, target = _input(*size, device)
         base_peak = peak_bytes(CASES[BASELINE].loss, logits, target)
@@ -99,14 +99,14 @@ def measure(
             peak = peak_bytes(loss, logits, target)
             if mode == "compiled":
                 torch.compiler.reset()  # else the cases' compiled code would count against torch's limit of variants
-            row = {"method": name, "place": CASES[name].place, "size": list(size), "mode": mode, **times}
-            row["peak_bytes"], row["peak_ratio"] = peak, peak and base_peak and _short(peak / base_peak)
-            rows.append(row)
-            tell(f"{size} {mode} {name}: {row['step']['p50']:.4g} ms, {row['ratio']['p50']:.2f} × {BASELINE}")
-    made = {**provenance(device), "load": _load(), "compiler": missing or "found"}
-    clock = "CUDA events" if device.type == "cuda" else f"{clock} time"
-    how = {"clock": clock, "rounds": rounds, "sample_ms": sample_ms, "dtype": "float32", "memory": _memory_by(device)}
-    return {"made": made, "how": how, "rows": rows}
+            line = {"method": name, "place": CASES[name].place, "size": list(size), "mode": mode, **times}
+            line["peak_bytes"], line["peak_ratio"] = peak, peak and base_peak and _short(peak / base_peak)
+            lines.append(line)
+            tell(f"{size} {mode} {name}: {line['step']['p50']:.4g} ms, {line['ratio']['p50']:.2f} × {BASELINE}")
+    made = {**provenance(device), "load": _load(), "compiler": missing or "found", "dtype": "float32"}
+    made |= {"clock": "CUDA events" if device.type == "cuda" else f"{clock} time", "memory": _memory_by(device)}
+    about = "time and peak memory of every method's forward and backward, against cross entropy on the same input"
+    return {"about": about, "made": {**made, "rounds": rounds, "sample_ms": sample_ms}, "lines": lines}
 
 
 def peak_bytes(loss: Loss, logits: Tensor, target: Tensor) -> int | None:
@@ -175,7 +175,7 @@ def cost_table(record: Mapping[str, Any], column: str) -> str:
         | method | 8 × 3 |
     """
     _check_known("column", [column], (*MODES, "memory"))
-    found = {(row["method"], tuple(row["size"]), row["mode"]): row for row in record["rows"]}
+    found = {(row["method"], tuple(row["size"]), row["mode"]): row for row in record["lines"]}
     sizes = list(dict.fromkeys(size for _, size, mode in found if column in (mode, "memory")))
     if not sizes:
         raise ValueError(f"the record holds nothing {column}: run `python -m companion.bench methods --json` again")
@@ -195,13 +195,13 @@ def made_with(record: Mapping[str, Any]) -> str:
         >>> made_with(measure(["soft_cap"], [(8, 3)], modes=["eager"], rounds=3, sample_ms=0.1)).startswith("Measured on")
         True
     """
-    made, how = record["made"], record["how"]
+    made = record["made"]
     threads = "one thread" if made["threads"] == 1 else f"{made['threads']} threads"
     load = "" if made["load"] is None else f", load average {made['load']:g}"
     return (
         f"Measured on {made['date'][:10]} on {made['device']} ({made['system']}, {threads}{load}), "
-        f"Python {made['python']}, torch {made['torch']}, {how['dtype']}; {how['clock']}, {how['rounds']} rounds of samples of at least "
-        f"{how['sample_ms']:g} ms. Memory: {how['memory']}."
+        f"Python {made['python']}, torch {made['torch']}, {made['dtype']}; {made['clock']}, {made['rounds']} rounds of samples of at least "
+        f"{made['sample_ms']:g} ms. Memory: {made['memory']}."
     )
 
 
@@ -209,7 +209,7 @@ def load_record(path: str | Path = RECORD) -> dict[str, Any]:
     """Return a record from its file.
 
     Example:
-        >>> len(load_record()["rows"]) > 0
+        >>> len(load_record()["lines"]) > 0
         True
     """
     return json.loads(Path(path).read_text(encoding="utf-8"))

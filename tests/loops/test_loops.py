@@ -272,6 +272,15 @@ class TestHuggingFace:
         assert distance(after, step(before, lambda network: factor * loss(network), LR)) <= 10 * SAME["atol"]
         assert abs(factor - 1) > 0.1
 
+    def test_a_language_model_is_shifted_as_the_page_says(self, example):
+        from transformers.loss.loss_utils import ForCausalLMLoss
+
+        example("hugging_face")
+        logits = torch.randn(2, 5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        labels = torch.tensor([[1, 2, 3, 4, 5], [0, 6, 2, -100, -100]])
+        ours = tamed_cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), 0.0)
+        torch.testing.assert_close(ours, ForCausalLMLoss(logits, labels, vocab_size=7).double(), rtol=1e-6, atol=0)
+
     def test_without_a_count_it_is_the_mean(self, example):
         from types import SimpleNamespace
 
