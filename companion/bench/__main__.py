@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     methods.add_argument("--device", help="cpu, cuda or mps; default what there is")
     methods.add_argument("--threads", type=int, help="of torch; default what it takes")
     methods.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu where others use the cores too")
+    methods.add_argument("--rounds", type=int, default=30, metavar="N", help="samples of each method")
     methods.add_argument("--json", type=Path, metavar="FILE", help="write the record to this file")
     methods.add_argument("--quick", action="store_true", help="eager only, few rounds: to see that it runs")
     commands.add_parser("parts", help="how far the gradient of a batch in parts is from that of the whole batch")
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
-    modes, how = (("eager",), QUICK) if chosen.quick else (chosen.modes, {})
+    modes, how = (("eager",), QUICK) if chosen.quick else (chosen.modes, {"rounds": chosen.rounds})
     record = measure(
         chosen.methods,
         chosen.sizes,
