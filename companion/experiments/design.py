@@ -396,7 +396,7 @@ class Experiment:
         resized = []
         for setting in settings:
             data = replace(setting.data, sample=sample or setting.data.sample)
-            if isinstance(data, Images) and data.sample:
+            if isinstance(data, Images) and sample:
                 data = replace(data, validation_rows=400, probe_rows=256, rows=None)
             # what is measured at which epoch is a matter of the epochs
             measure_at = {"measure_at": None} if "epochs" in changes and "measure_at" not in changes else {}

@@ -120,6 +120,8 @@ class Plan:
         chunks: list[tuple[int, Group]] = []
         seen: set[str] = set()
         for arm, _, records in self.groups(stage):
+            if not records:  # they wait for a search
+                continue
             absent = [r for r in records if not store.has(r.key) and r.key not in seen]
             seen.update(record.key for record in absent)
             trained = setting if stage != "search" else searched(setting, self.experiment.search)
