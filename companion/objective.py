@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from companion._checks import as_hyperparameter, check_choice, check_number
+from companion._checks import as_hyperparameter, check_choice, check_number, keep_hyperparameter
 
 __all__ = ["Objective"]
 
@@ -40,7 +40,12 @@ class Objective(nn.Module):
         decoupled: name → (term, weight) of terms with ``decoupled_step_(lr, model)``, applied by `after_step`:
             `NormLoss`.
 
-    Parts that are modules are submodules: `train`, `to`, `parameters` and `state_dict` reach them.
+    Parts that are modules are submodules, and weights that are 0-d tensors are buffers: `train`, `to`, `parameters`,
+    `state_dict` and ``torch.func.stack_module_state`` reach them. To predict, call
+    ``objective.transform(objective.head(features, None))``, without the head ``objective.transform(logits)``.
+
+    Attributes:
+        penalties, decoupled: name → (part, weight).
 
     Raises:
         TypeError: a part cannot be called, a weight is no number, a decoupled term has no ``decoupled_step_``.
@@ -85,15 +90,23 @@ class Objective(nn.Module):
             if not (callable(part) or (part is None and optional)):
                 raise TypeError(f"{name} must be callable{' or None' * optional}, got {part!r}")
             setattr(self, name, part)
-        self.penalties = _weighted("penalties", penalties)
-        self.decoupled = _weighted("decoupled", decoupled)
+        self._penalties = _weighted("penalties", penalties)
+        self._decoupled = _weighted("decoupled", decoupled)
         for name, (penalty, _) in self.penalties.items():
             _check_penalty(name, penalty)
         for name, (term, _) in self.decoupled.items():
             if not callable(getattr(term, "decoupled_step_", None)):
                 raise TypeError(f"decoupled[{name!r}] must have a method decoupled_step_(lr, model), got {term!r}")
-        weighted = (part for part, _ in (*self.penalties.values(), *self.decoupled.values()))
-        self._modules_inside = nn.ModuleList(part for part in weighted if isinstance(part, nn.Module))
+
+    @property
+    def penalties(self) -> dict[str, tuple[Callable[..., Tensor], float | Tensor]]:
+        """Return the penalties and their weights by name."""
+        return {term.name: (term.part, term.weight) for term in self._penalties}
+
+    @property
+    def decoupled(self) -> dict[str, tuple[Any, float | Tensor]]:
+        """Return the decoupled terms and their weights by name."""
+        return {term.name: (term.part, term.weight) for term in self._decoupled}
 
     def forward(
         self,
@@ -123,7 +136,7 @@ class Objective(nn.Module):
                 raise ValueError(f"penalty {name!r} acts on {penalty.on}: call objective(…, {penalty.on}=…)")
             arguments = (argument, target) if penalty.on == "features" else (argument,)
             terms[name] = _scalar(name, penalty(*arguments))
-            loss = loss + as_hyperparameter(weight) * terms[name]
+            loss = loss + as_hyperparameter(weight, terms[name].dtype) * terms[name]
         return {**terms, "loss": loss}
 
     def transform(self, logits: Tensor) -> Tensor:
@@ -163,16 +176,26 @@ class Objective(nn.Module):
         return self.head(features, target)
 
 
-def _weighted(argument: str, entries: Mapping[str, tuple[Any, float | Tensor]] | None) -> dict[str, tuple[Any, Any]]:
-    """Return the entries as a dict after checking names and weights."""
-    entries = dict(entries or {})
-    for name, entry in entries.items():
+class _Weighted(nn.Module):
+    """A part of the objective with its weight."""
+
+    def __init__(self, name: str, part: Any, weight: float | Tensor) -> None:
+        super().__init__()
+        self.name, self.part = name, part
+        keep_hyperparameter(self, "weight", weight)
+
+
+def _weighted(argument: str, entries: Mapping[str, tuple[Any, float | Tensor]] | None) -> nn.ModuleList:
+    """Return the entries as modules, after checking names and weights."""
+    terms = nn.ModuleList()
+    for name, entry in (entries or {}).items():
         if not isinstance(entry, tuple) or len(entry) != 2:
             raise TypeError(f"{argument}[{name!r}] must be a pair (term, weight), got {entry!r}")
         if argument == "penalties" and name in OWN_TERMS:
             raise ValueError(f"{argument} must not be named {' or '.join(map(repr, OWN_TERMS))}, got {name!r}")
-        check_number(f"{argument}[{name!r}]'s weight", entry[1], at_least=0)
-    return entries
+        part, weight = entry
+        terms.append(_Weighted(name, part, check_number(f"{argument}[{name!r}]'s weight", weight, at_least=0)))
+    return terms
 
 
 def _check_penalty(name: str, penalty: Any) -> None:

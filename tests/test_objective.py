@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,11 +13,14 @@ from torch.nn import functional as F
 
 from companion import (
     AMSoftmaxHead,
+    LengthStability,
     NormLoss,
     Objective,
     PartialNorm,
     PEDCCHead,
+    PowerGradCrossEntropy,
     ScalableBatchNorm,
+    TamedCrossEntropy,
     adaptive_clip_grad_,
     length_stability,
     logit_penalty,
@@ -158,6 +163,90 @@ def test_modules_inside_are_reached():
     assert head.weight.dtype == torch.float64
     assert "PartialNorm" in repr(Objective(logit_transform=PartialNorm(1.0)))
     assert "stability=0.1·length_stability" in repr(Objective(penalties={"stability": (length_stability, 0.1)}))
+
+
+def test_weights_as_tensors_move_stack_and_are_saved_with_the_objective():
+    objective = Objective(
+        penalties={"stability": (LengthStability(), torch.tensor(0.3)), "size": (logit_penalty, 0.1)},
+        decoupled={"norm": (NormLoss(nn.Linear(2, 2)), torch.tensor(0.5))},
+    )
+    assert len(objective.state_dict()) == 2
+    objective.to("meta")
+    assert objective.penalties["stability"][1].device.type == objective.decoupled["norm"][1].device.type == "meta"
+    assert objective.penalties["size"] == (logit_penalty, 0.1)
+    assert "stability=0.3·LengthStability" in repr(Objective(penalties={"stability": (LengthStability(), 0.3)}))
+    assert type(Objective(penalties={"size": (logit_penalty, np.float32(0.5))}).penalties["size"][1]) is float
+
+
+def test_head_predicts_without_target_and_running_statistics_are_kept_from_it():
+    features = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    for head in (AMSoftmaxHead(4, 3), PEDCCHead(4, 3)):
+        objective = Objective(head=head, logit_transform=ScalableBatchNorm(3, 0.8))
+        objective(None, torch.arange(6) % 3, features=features)
+        objective.eval()
+        before = copy.deepcopy(objective.state_dict())
+        predicted = objective.transform(objective.head(features, None))
+        norm = objective.logit_transform
+        expected = 0.8 * (head(features) - norm.running_mean) / (norm.running_var + norm.eps).sqrt()
+        torch.testing.assert_close(predicted, expected)
+        assert all(torch.equal(value, before[name]) for name, value in objective.state_dict().items())
+
+
+STACKED = {
+    "scalable batch norm": lambda: Objective(logit_transform=ScalableBatchNorm(3, 0.9)),
+    "average over all batches": lambda: Objective(logit_transform=ScalableBatchNorm(3, momentum=None)),
+    "scales": lambda: Objective(logit_transform=ScalableBatchNorm(3, 0.5 + torch.rand(()))),
+    "partial norm, penalty and criterion": lambda: Objective(
+        logit_transform=PartialNorm(0.5 + torch.rand(())),
+        criterion=TamedCrossEntropy(torch.rand(())),
+        penalties={"stability": (length_stability, torch.rand(()))},
+    ),
+    "powergrad": lambda: Objective(criterion=PowerGradCrossEntropy(torch.rand(()))),
+    "learned head": lambda: Objective(head=AMSoftmaxHead(3, 3), logit_transform=ScalableBatchNorm(3)),
+}
+
+
+@pytest.mark.parametrize("make", STACKED.values(), ids=STACKED)
+def test_stacked_runs_take_the_steps_that_each_takes_alone(make):
+    runs = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        runs.append(nn.ModuleDict({"model": nn.Linear(4, 3), "objective": make()}).double())
+    inputs, target = torch.randn(3, 2, 8, 4, dtype=torch.float64), torch.arange(16).reshape(2, 8) % 3
+    parameters, buffers = torch.func.stack_module_state(runs)
+    template = copy.deepcopy(runs[0])
+
+    class Step(nn.Module):
+        """A module whose call is a training step's loss, as `functional_call` wants it."""
+
+        def __init__(self, parts: nn.ModuleDict) -> None:
+            super().__init__()
+            self.parts = parts
+
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            output, objective = self.parts["model"](x), self.parts["objective"]
+            given = {"logits": output} if objective.head is None else {"logits": None, "features": output}
+            return objective(given.pop("logits"), y, **given)["loss"]
+
+    def loss(parameters, buffers, x, y):
+        state = {f"parts.{name}": value for name, value in {**parameters, **buffers}.items()}
+        return torch.func.functional_call(Step(template), state, (x, y))
+
+    for batch in inputs:
+        gradients, together = torch.func.vmap(torch.func.grad_and_value(loss))(parameters, buffers, batch, target)
+        parameters = {name: (value - 0.1 * gradients[name]).detach() for name, value in parameters.items()}
+        for run, x, y, value in zip(runs, batch, target, together, strict=True):
+            alone = Step(run)(x, y)
+            torch.testing.assert_close(alone, value)
+            for parameter, gradient in zip(
+                run.parameters(), torch.autograd.grad(alone, list(run.parameters())), strict=True
+            ):
+                parameter.data -= 0.1 * gradient
+    for number, run in enumerate(runs):
+        for name, parameter in run.named_parameters():
+            torch.testing.assert_close(parameter.detach(), parameters[name][number])
+        for name, buffer in run.named_buffers():
+            torch.testing.assert_close(buffer, buffers[name][number])
 
 
 def test_transform_is_what_the_criterion_sees():

@@ -278,7 +278,7 @@ def _record(
     for running, new in ((running_mean, mean), (running_var, var)):
         if running is not None:
             new = new.to(running.dtype) if known is None else torch.where(known, new.to(running.dtype), running)
-            running.lerp_(new, momentum.to(running) if isinstance(momentum, Tensor) else momentum)
+            running.add_((new - running) * as_hyperparameter(momentum, running.dtype))  # vmap has no rule for lerp_
 
 
 def _check_hyperparameters(scale: Any, momentum: Any, eps: Any) -> tuple[Any, Any, Any]:
