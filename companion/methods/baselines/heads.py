@@ -116,7 +116,7 @@ class PEDCCHead(nn.Module):
         super().__init__()
         _set_up(self, in_features, num_classes, scale, margin)
         centroids = evenly_distributed_centroids(num_classes, in_features, seed)
-        self.register_buffer("centroids", centroids.to(torch.get_default_device()))
+        self.register_buffer("centroids", centroids.to(torch.empty(0).device))  # the default device
 
     def forward(self, features: Tensor, target: Tensor | None = None) -> Tensor:
         """Return the logits (N, C) of features (N, D); with class indices (N,) the margin is applied."""
@@ -228,9 +228,8 @@ def _angular_logits(
 
 
 def _without_autocast(device_type: str) -> AbstractContextManager:
-    """Return a context without autocast, also on devices that know none, as the meta device."""
-    available = torch.amp.is_autocast_available(device_type)
-    return torch.autocast(device_type, enabled=False) if available else nullcontext()
+    """Return a context without autocast, which the meta device does not know."""
+    return nullcontext() if device_type == "meta" else torch.autocast(device_type, enabled=False)
 
 
 def _set_up(head: nn.Module, in_features: int, num_classes: int, scale: float | Tensor, margin: float | Tensor) -> None:
