@@ -13,16 +13,20 @@ def train(model, batches, part, lr=0.1):
     optimiser = torch.optim.SGD(model.parameters(), lr=lr)
     for batch, labels in batches:
         optimiser.zero_grad()
-        for inputs, target in zip(batch.split(part), labels.split(part), strict=True):
+        parts = zip(batch.split(part), labels.split(part), strict=True)
+        for inputs, target in parts:
             loss = criterion(model(inputs), target) / len(labels)
             loss.backward()
         optimiser.step()
 
 
 if __name__ == "__main__":
-    digits, test = data.load("mnist", sample=True), data.load("mnist", "test", sample=True)
+    digits = data.load("mnist", sample=True)
+    inputs, labels = digits.normalised(), digits.labels
     model = MLP((784, 128, 10))
     for _ in range(5):
-        train(model, data.batches(digits.normalised(), digits.labels, 50, generator=None), part=16)
+        train(model, data.batches(inputs, labels, 50, generator=None), part=16)
+
+    test = data.load("mnist", "test", sample=True)
     right = model(test.normalised()).argmax(1) == test.labels
     print(f"accuracy {right.float().mean():.3f}")

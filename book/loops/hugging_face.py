@@ -3,16 +3,22 @@
 import tempfile
 
 from torch.utils.data import Dataset
-from transformers import Trainer, TrainingArguments, ViTConfig, ViTForImageClassification
+from transformers import (
+    Trainer,
+    TrainingArguments,
+    ViTConfig,
+    ViTForImageClassification,
+)
 
 from companion import data, tamed_cross_entropy
 
 
 def compute_loss(outputs, labels, num_items_in_batch=None):
-    """Return the loss of one part of a batch of `num_items_in_batch` items; without that number, the mean."""
+    """Return a part's share of the batch's mean; without a count, the mean."""
     if num_items_in_batch is None:
         return tamed_cross_entropy(outputs.logits, labels, alpha=0.5)
-    return tamed_cross_entropy(outputs.logits, labels, alpha=0.5, reduction="sum") / num_items_in_batch
+    loss = tamed_cross_entropy(outputs.logits, labels, alpha=0.5, reduction="sum")
+    return loss / num_items_in_batch
 
 
 class Digits(Dataset):
@@ -30,17 +36,26 @@ class Digits(Dataset):
 
 def trainer(model, digits, folder, **options):
     """Return the Trainer; `options` are those of its arguments."""
-    arguments = TrainingArguments(folder, report_to="none", save_strategy="no", **options)
-    return Trainer(model, arguments, train_dataset=digits, eval_dataset=digits, compute_loss_func=compute_loss)
+    return Trainer(
+        model,
+        TrainingArguments(folder, save_strategy="no", **options),
+        train_dataset=digits,
+        compute_loss_func=compute_loss,
+    )
 
 
 if __name__ == "__main__":
-    shape = {"image_size": 28, "patch_size": 7, "num_channels": 1, "num_labels": 10}
-    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
-    model = ViTForImageClassification(ViTConfig(**shape, **size))
+    config = ViTConfig(image_size=28, patch_size=7, num_channels=1, num_labels=10)
+    config.hidden_size, config.intermediate_size = 32, 64
+    config.num_hidden_layers, config.num_attention_heads = 1, 4
+    model = ViTForImageClassification(config)
+    digits = Digits(data.load("mnist", sample=True))
+    options = {"num_train_epochs": 5, "learning_rate": 0.005}
+    options["per_device_train_batch_size"] = 25
+    options["gradient_accumulation_steps"] = 2
     with tempfile.TemporaryDirectory() as folder:
-        options = {"per_device_train_batch_size": 25, "gradient_accumulation_steps": 2, "learning_rate": 0.005}
-        trainer(model, Digits(data.load("mnist", sample=True)), folder, num_train_epochs=5, **options).train()
+        trainer(model, digits, folder, **options).train()
+
     test = data.load("mnist", "test", sample=True)
     right = model.cpu().eval()(test.normalised()).logits.argmax(1) == test.labels
     print(f"accuracy {right.float().mean():.3f}")

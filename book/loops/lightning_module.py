@@ -9,17 +9,20 @@ from companion.models.mlp import MLP
 
 
 class Classifier(lightning.LightningModule):
-    """A network and the objective that trains it."""
+    """A network with what trains it."""
 
     def __init__(self, model, lr=0.1):
         super().__init__()
         self.model, self.lr = model, lr
-        self.objective = Objective(clip=clip_by_norm_, decoupled={"norm loss": (NormLoss(model), 0.01)})
+        self.objective = Objective(
+            clip=clip_by_norm_,
+            decoupled={"norm loss": (NormLoss(model), 0.01)},
+        )
 
     def training_step(self, batch, index):
         """Return the loss; log its terms by name."""
         inputs, target = batch
-        terms = self.objective(self.model(inputs), target, model=self.model)
+        terms = self.objective(self.model(inputs), target)
         self.log_dict(terms)
         return terms["loss"]
 
@@ -38,9 +41,12 @@ class Classifier(lightning.LightningModule):
 
 
 if __name__ == "__main__":
-    digits, test = data.load("mnist", sample=True), data.load("mnist", "test", sample=True)
-    loader = DataLoader(TensorDataset(digits.normalised(), digits.labels), batch_size=50, shuffle=True)
+    digits = data.load("mnist", sample=True)
+    rows = TensorDataset(digits.normalised(), digits.labels)
     classifier = Classifier(MLP((784, 128, 10)))
-    lightning.Trainer(max_epochs=5, logger=False, enable_checkpointing=False).fit(classifier, loader)
+    trainer = lightning.Trainer(max_epochs=5, logger=False)
+    trainer.fit(classifier, DataLoader(rows, batch_size=50, shuffle=True))
+
+    test = data.load("mnist", "test", sample=True)
     right = classifier.cpu().model(test.normalised()).argmax(1) == test.labels
     print(f"accuracy {right.float().mean():.3f}")

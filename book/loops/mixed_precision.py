@@ -8,11 +8,14 @@ import companion
 from companion import Objective, PowerGradCrossEntropy, adaptive_clip_grad_, data
 from companion.models.mlp import MLP
 
-objective = Objective(criterion=PowerGradCrossEntropy(alpha=0.3), clip=partial(adaptive_clip_grad_, clipping=0.1))
+objective = Objective(
+    criterion=PowerGradCrossEntropy(alpha=0.3),
+    clip=partial(adaptive_clip_grad_, clipping=0.1),
+)
 
 
 def train(model, batches, dtype, lr=0.1):
-    """Take one step a batch: in bfloat16 as it is, in float16 with a scaled loss."""
+    """Take one step a batch, in float16 with a scaled loss."""
     device = next(model.parameters()).device.type
     optimiser = torch.optim.SGD(model.parameters(), lr=lr)
     scaler = torch.amp.GradScaler(device, enabled=dtype == torch.float16)
@@ -29,10 +32,13 @@ def train(model, batches, dtype, lr=0.1):
 
 if __name__ == "__main__":
     device = companion.device()
-    digits, test = (data.load("mnist", split, sample=True, device=device) for split in ("train", "test"))
+    dtype = torch.float16 if device.type == "cuda" else torch.bfloat16
+    digits = data.load("mnist", sample=True, device=device)
+    inputs, labels = digits.normalised(), digits.labels
     model = MLP((784, 128, 10)).to(device)
     for _ in range(5):
-        batches = data.batches(digits.normalised(), digits.labels, 50, generator=None)
-        train(model, batches, torch.float16 if device.type == "cuda" else torch.bfloat16)
+        train(model, data.batches(inputs, labels, 50, generator=None), dtype)
+
+    test = data.load("mnist", "test", sample=True, device=device)
     right = model(test.normalised()).argmax(1) == test.labels
     print(f"accuracy {right.float().mean():.3f}")

@@ -5,7 +5,10 @@ import torch
 from companion import Objective, PartialNorm, data, length_stability
 from companion.models.mlp import MLP
 
-objective = Objective(logit_transform=PartialNorm(threshold=5.0), penalties={"stability": (length_stability, 0.1)})
+objective = Objective(
+    logit_transform=PartialNorm(threshold=5.0),
+    penalties={"stability": (length_stability, 0.1)},
+)
 
 
 def train(model, batches, lr=0.1):
@@ -25,9 +28,12 @@ def predict(model, inputs):
 
 
 if __name__ == "__main__":
-    digits, test = data.load("mnist", sample=True), data.load("mnist", "test", sample=True)
+    digits = data.load("mnist", sample=True)
+    inputs, labels = digits.normalised(), digits.labels
     model = MLP((784, 128, 10))
     for _ in range(5):
-        train(model, data.batches(digits.normalised(), digits.labels, 50, generator=None))
+        train(model, data.batches(inputs, labels, 50, generator=None))
+
+    test = data.load("mnist", "test", sample=True)
     right = predict(model, test.normalised()).argmax(1) == test.labels
     print(f"accuracy {right.float().mean():.3f}")

@@ -8,7 +8,7 @@ from companion.models.mlp import MLP
 
 
 def classifier(**options):
-    """Return an estimator with scikit-learn's interface; `options` are those of skorch."""
+    """Return an estimator of scikit-learn's kind; `options` are skorch's."""
     return NeuralNetClassifier(
         MLP,
         module__sizes=(784, 128, 10),
@@ -21,7 +21,9 @@ def classifier(**options):
 
 
 if __name__ == "__main__":
-    digits, test = data.load("mnist", sample=True), data.load("mnist", "test", sample=True)
+    digits = data.load("mnist", sample=True)
     estimator = classifier(lr=0.1, batch_size=50, max_epochs=5)
     estimator.fit(digits.normalised(), digits.labels)
+
+    test = data.load("mnist", "test", sample=True)
     print(f"accuracy {estimator.score(test.normalised(), test.labels):.3f}")

@@ -182,7 +182,7 @@ def cost_table(record: Mapping[str, Any], column: str) -> str:
     lines = ["| method | " + " | ".join(f"{rows:,} × {classes:,}" for rows, classes in sizes) + " |"]
     lines.append("|---|" + "---:|" * len(sizes))
     lines += [
-        f"| {_shown(name)} | " + " | ".join(_cell(found, name, size, column) for size in sizes) + " |"
+        f"| `{name}` | " + " | ".join(_cell(found, name, size, column) for size in sizes) + " |"
         for name in dict.fromkeys(name for name, _, _ in found)
     ]
     return "\n".join(lines)
@@ -294,11 +294,6 @@ def _cell(found: Mapping[tuple, Mapping[str, Any]], name: str, size: tuple[int, 
     copies = 4 * size[0] * size[1]  # bytes of the logits in float32
     there = [row for mode in MODES if (row := found.get((name, size, mode)))]
     return " → ".join(f"{row['peak_bytes'] / copies:.1f}" for row in there if row["peak_bytes"]) or "–"
-
-
-def _shown(name: str) -> str:
-    joined = {"criterion": "", "logit transform": " + cross entropy", "penalty": " + cross entropy"}
-    return f"`{name}`" + joined[CASES[name].place] if name in CASES else f"`{name}`"
 
 
 def _check_known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
