@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -140,26 +140,42 @@ def described(part: Any) -> Any:
     raise ValueError(f"no record can hold {part!r} of type {type(part).__name__}")
 
 
-_INTERNAL = set(vars(nn.Module()))
-"""What torch keeps in every module, and what a description leaves out."""
-
-
 def _described_module(module: nn.Module) -> dict[str, Any]:
+    """Describe a module by its class and what it was made of, under the names of its constructor.
+
+    Not by all it holds: how a class keeps its parts may change, and no recorded run may lose its key for that.
+    """
     said: dict[str, Any] = {"kind": _class_name(module)}
-    for name, value in vars(module).items():
-        if name in _INTERNAL:
-            continue
-        # A penalty on the model holds the model; a record names it elsewhere.
-        holds_module = isinstance(value, tuple) and any(isinstance(item, nn.Module) for item in value)
-        said[name.lstrip("_")] = "model" if holds_module else described(value)
-    for name, parameter in module.named_parameters(recurse=False):
-        said[name] = {"parameter": list(parameter.shape)}
-    for name, buffer in module.named_buffers(recurse=False):
-        said[name] = buffer.item() if buffer.ndim == 0 else {"buffer": list(buffer.shape)}
-    for name, child in module.named_children():
-        if name != "_modules_inside":  # the same modules as in the penalties
-            said[name] = described(child)
+    for name in _constructor_arguments(type(module)):
+        value = getattr(module, name, getattr(module, f"_{name}", _ABSENT))
+        if value is _ABSENT and type(module).__module__.startswith("torch."):
+            continue  # a deprecated argument, which torch translates into another
+        if value is _ABSENT:
+            raise ValueError(
+                f"{_class_name(module)} does not keep its argument {name!r}: no record could say what it was made of"
+            )
+        # A penalty on the model holds the model, in a tuple; a record names it elsewhere.
+        holds_model = isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], nn.Module)
+        said[name] = "model" if holds_model else described(value)
     return said
+
+
+_ABSENT = object()
+
+
+def _constructor_arguments(kind: type) -> Iterator[str]:
+    """Yield the names of a class's arguments; where it hands others on (``**options``), the options of the class above too."""
+    for ancestor in kind.__mro__:
+        if ancestor is nn.Module:
+            return
+        parameters = inspect.signature(ancestor.__init__).parameters.values()
+        kinds = (
+            inspect.Parameter.KEYWORD_ONLY,
+            *((inspect.Parameter.POSITIONAL_OR_KEYWORD,) if ancestor is kind else ()),
+        )
+        yield from (p.name for p in parameters if p.name != "self" and p.kind in kinds)
+        if not any(p.kind == p.VAR_KEYWORD for p in parameters):
+            return
 
 
 def _named(values: Mapping[str, Any]) -> dict[str, Any]:

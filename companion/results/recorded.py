@@ -124,6 +124,8 @@ class Results:
     def same_rate(self, better: str, baseline: str) -> tuple[str | None, str | None]:
         """Return the controls at equal learning rates: the baseline at better's, better at the baseline's; None for none.
 
+        Two arms that chose the same rate, and have no control, are each other's.
+
         Example:
             >>> from companion import results
             >>> results.load("pon-mnist").same_rate("P-ON", "vanilla")
@@ -136,7 +138,11 @@ class Results:
                     return name
             return None
 
-        return control(baseline, better), control(better, baseline)
+        found = control(baseline, better), control(better, baseline)
+        records = [self._arm(arm)["record"] for arm in (better, baseline)]
+        if found == (None, None) and None not in records and records[0]["knobs"]["lr"] == records[1]["knobs"]["lr"]:
+            return baseline, better
+        return found
 
     @property
     def rows(self) -> Literal["fixed", "split"]:

@@ -69,7 +69,10 @@ def synthetic(
         {
             "device": "a processor",
             "dates": ["2026-11-20T10:00:00Z", "2026-11-21T10:00:00Z"],
-            "torch": "2.15.0", "python": "3.11.7", "numpy": "2.4.6", "system": "Linux",
+            "torch": "2.15.0",
+            "python": "3.11.7",
+            "numpy": "2.4.6",
+            "system": "Linux",
             "runs": 90,
             "seconds": 7200.0,
             "commit": "0",

@@ -246,8 +246,8 @@ def test_search_edge_names_the_arms(results: Make) -> None:
         setting["arms"][arm]["record"]["knobs"]["lr"] = rate
     said = chapter.say_search_edge(runs).markdown
     assert said == "At the largest learning rate drawn, 0.03, stand 2 arms: vanilla, stability only."
-    setting["arms"]["vanilla"]["record"]["optimiser"]["lr"] = 0.01
-    setting["arms"]["stability only"]["record"]["optimiser"]["lr"] = 0.01
+    setting["arms"]["vanilla"]["record"]["knobs"]["lr"] = 0.01
+    setting["arms"]["stability only"]["record"]["knobs"]["lr"] = 0.01
     assert "No arm" in chapter.say_search_edge(runs).markdown
 
 

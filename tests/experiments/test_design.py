@@ -47,7 +47,9 @@ def headed(num_classes: int, in_features: int, scale: float = 8.0) -> Objective:
     return Objective(head=AMSoftmaxHead(in_features, num_classes, scale=scale))
 
 
-SETTING = Setting(Images("mnist", sample=True, validation_rows=400), Network("mlp", sizes=(784, 8)), Sgd(), lr=Log(0.01, 1.0))
+SETTING = Setting(
+    Images("mnist", sample=True, validation_rows=400), Network("mlp", sizes=(784, 8)), Sgd(), lr=Log(0.01, 1.0)
+)
 ARMS = (Arm("vanilla", ball), Arm("P-ON", ball, threshold=Log(1.0, 32.0)))
 
 
@@ -108,14 +110,27 @@ def test_every_value_of_a_setting_is_in_its_record():
     for first, second in itertools.combinations([whole, *records], 2):
         assert first != second
     assert all(setting_record(replace(SETTING, **{name: value})) == whole for name, value in free.items())
-    data = {"augment": ("flip",), "noise": UniformNoise(0.4), "rows": 100, "validation_rows": 10, "probe_rows": 5, "sample": False}
+    data = {
+        "augment": ("flip",),
+        "noise": UniformNoise(0.4),
+        "rows": 100,
+        "validation_rows": 10,
+        "probe_rows": 5,
+        "sample": False,
+    }
     assert {"name", "_", *data} >= set(vars(SETTING.data)), "a new field of Images belongs here"
     for name, value in data.items():
         assert setting_record(replace(SETTING, data=replace(SETTING.data, **{name: value}))) != whole
     noises = [UniformNoise(0.4), UniformNoise(0.4, keep_true=False), PairFlips(0.4), UniformNoise(0.2)]
     said = [str(setting_record(replace(SETTING, data=replace(SETTING.data, noise=noise)))) for noise in noises]
     assert len(set(said)) == len(noises)
-    optimisers = [Sgd(momentum=0.9), Sgd(momentum=0.9, nesterov=True), Adam(), Adam(decoupled=True), Adam(betas=(0.8, 0.9))]
+    optimisers = [
+        Sgd(momentum=0.9),
+        Sgd(momentum=0.9, nesterov=True),
+        Adam(),
+        Adam(decoupled=True),
+        Adam(betas=(0.8, 0.9)),
+    ]
     said = [str(setting_record(replace(SETTING, optimiser=optimiser))) for optimiser in optimisers]
     assert len(set(said)) == len(optimisers), "a PGT recipe with Nesterov once shared its key with a TCE recipe without"
 
@@ -166,7 +181,9 @@ def test_equal_records_build_equal_objectives(name):
             y = torch.randint(0, source.classes, (16,), generator=generator)
             for draw in plan.draws:
                 for arm in chosen.arms:
-                    for point, records in zip(draw.rounds[0].points[arm.name], draw.rounds[0].records[arm.name], strict=True):
+                    for point, records in zip(
+                        draw.rounds[0].points[arm.name], draw.rounds[0].records[arm.name], strict=True
+                    ):
                         objective = build_objective(arm.build, point, network, source.classes)
                         if objective.head is not None:
                             continue
@@ -206,7 +223,11 @@ def test_the_rules_say_what_is_broken():
 
 
 def test_sizes_change_what_they_say_and_smoke_is_small():
-    whole = Experiment(ARMS, (replace(SETTING, measure_at=(0, 50)),), sizes={"gpu": {"seeds": 10, "epochs": 200, "search": Search(points=20)}})
+    whole = Experiment(
+        ARMS,
+        (replace(SETTING, measure_at=(0, 50)),),
+        sizes={"gpu": {"seeds": 10, "epochs": 200, "search": Search(points=20)}},
+    )
     gpu, laptop, smoke = (whole.at(profile) for profile in ("gpu", "laptop", "smoke"))
     assert (gpu.seeds, gpu.settings[0].epochs, gpu.search.points) == (tuple(range(10)), 200, 20)
     assert gpu.settings[0].epochs_measured() == standard_epochs(200)
@@ -220,7 +241,10 @@ def test_sizes_change_what_they_say_and_smoke_is_small():
 def test_what_does_not_fit_is_said_at_once():
     for changes, message in (
         ({"arms": (*ARMS, ARMS[0])}, "must differ in their names, got vanilla twice"),
-        ({"controls": (SamePoint("nothing", "P-ON"),)}, "an arm of the control \"nothing at P-ON's rate\" must be one of"),
+        (
+            {"controls": (SamePoint("nothing", "P-ON"),)},
+            'an arm of the control "nothing at P-ON\'s rate" must be one of',
+        ),
         ({"settings": (SETTING, SETTING)}, "settings must differ"),
         ({"sizes": {"huge": {}}}, "sizes must be one of"),
     ):

@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from companion import cli, experiments, results
+from companion.data import UniformNoise
 from companion.experiments import running
-from companion.experiments.design import Arm, Experiment, Graph, Images, Network, SameRate, Search, Setting
+from companion.experiments.design import Arm, Experiment, Graph, Images, Network, SameRate, Setting
 from companion.experiments.packing import packed, recorded_runs
 from companion.experiments.planning import make_plan
 from companion.experiments.ranges import Log
 from companion.experiments.registry import experiment
 from companion.experiments.trainees import source_of
-from companion.data import UniformNoise
 from companion.results import Results
 from companion.training.optimisers import Sgd
 from companion.training.records import RunStore
@@ -53,7 +53,9 @@ def test_run_pack_load(name, smoke, tmp_path):
             _, logits, labels = packed[setting].logits(arm)
             wrong = (logits[-1].argmax(1) != labels).mean()
             assert wrong == pytest.approx(1 - packed[setting].correct(arm)[0][: len(labels)].mean(), abs=0.011)
-            np.testing.assert_allclose(100 * (1 - packed[setting].correct(arm).mean(1)), packed[setting].final(arm), atol=2e-4)
+            np.testing.assert_allclose(
+                100 * (1 - packed[setting].correct(arm).mean(1)), packed[setting].final(arm), atol=2e-4
+            )
     assert f"difference from {packed[packed.settings[0]].arms[0]}" in packed.table()
     text = path.read_text()
     assert text.count('"device"') == len(packed.data["provenance"]), "where runs were made is said once"
@@ -87,7 +89,9 @@ def test_packing_twice_changes_nothing_but_the_date(smoke, tmp_path):
 def test_a_pack_that_would_lose_runs_is_refused(smoke, tmp_path, capsys):
     path = experiments.pack("pon-mnist", "smoke", folder=smoke[0], target=tmp_path)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=r"profile must be 'smoke', that of the \d+ runs.*got 'gpu'.*--target.*--force"):
+    with pytest.raises(
+        ValueError, match=r"profile must be 'smoke', that of the \d+ runs.*got 'gpu'.*--target.*--force"
+    ):
         experiments.pack("pon-mnist", "gpu", folder=tmp_path, target=tmp_path)
     assert cli.main(["pack", "pon-mnist", "--profile", "gpu", "--target", str(tmp_path)]) == 2
     assert "--force" in capsys.readouterr().err
@@ -112,7 +116,8 @@ def test_a_partial_pack_says_what_is_missing(smoke, tmp_path):
     experiments.pack("pon-mnist", "smoke", folder=tmp_path / "runs", target=tmp_path)
     packed = results.load("pon-mnist", folder=tmp_path)
     assert packed.missing == ("mnist/mlp-3: P-ON: final runs of seeds 0",)
-    assert packed.unfinished("P-ON") and not packed.unfinished("vanilla")
+    assert packed.unfinished("P-ON")
+    assert not packed.unfinished("vanilla")
     assert packed.seeds("P-ON") == (1,)
     assert packed.paired("P-ON", "vanilla").n == 1
 
@@ -140,7 +145,8 @@ def test_the_search_never_sees_the_test_rows():
     images = torch.cat([train.inputs, validation.inputs]).flatten(1).sum(1).sort().values
     assert torch.equal(images, source.inputs.flatten(1).sum(1).sort().values)
     whole, test, none = source.parts((0,), search=False)
-    assert none is None and len(whole) == 2000
+    assert none is None
+    assert len(whole) == 2000
     assert torch.equal(test.inputs, source.test_inputs)
 
 
@@ -153,10 +159,12 @@ def test_noisy_labels_are_each_seed_s_own_and_never_the_test_s():
         wrong = (part.labels != part.true_labels).double().mean(1)
         assert (wrong - 0.5).abs().max() < 0.1, "held-out labels are as noisy as the others"
         assert not torch.equal(part.labels[0], part.labels[1])
-    assert torch.equal(test.labels, source.test_labels.expand(2, -1)) and test.true_labels is None
+    assert torch.equal(test.labels, source.test_labels.expand(2, -1))
+    assert test.true_labels is None
     assert torch.equal(train.labels[0], source.parts((0,), search=False)[0].labels[0])
     searched, judged, none = source.parts((0,), search=True)
-    assert torch.equal(searched.labels[0], train.labels[0]) and torch.equal(judged.labels[0], validation.labels[0])
+    assert torch.equal(searched.labels[0], train.labels[0])
+    assert torch.equal(judged.labels[0], validation.labels[0])
     assert none is None
 
 
@@ -203,7 +211,15 @@ def plain():
 
 NOISY = Experiment(
     (Arm("vanilla", plain), Arm("decay", plain, weight_decay=Log(1e-3, 1e-1))),
-    (Setting(Images("mnist", noise=UniformNoise(0.4)), Network("mlp", sizes=(784, 16)), Sgd(), record=("fit", "noise"), stack=2),),
+    (
+        Setting(
+            Images("mnist", noise=UniformNoise(0.4)),
+            Network("mlp", sizes=(784, 16)),
+            Sgd(),
+            record=("fit", "noise"),
+            stack=2,
+        ),
+    ),
     SameRate("decay", "vanilla"),
 )
 
@@ -254,14 +270,16 @@ def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path, capsys):
     assert cli.main(["run", "pon-mnist", "--folder", str(locked)]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "cannot be written" in said and "COMPANION_RUNS" in said
+    assert "cannot be written" in said
+    assert "COMPANION_RUNS" in said
 
 
 def test_a_file_where_the_folder_should_be_is_said_in_one_line(tmp_path, capsys):
     (tmp_path / "runs").write_text("")
     assert cli.main(["run", "pon-mnist", "--folder", str(tmp_path / "runs")]) == 2
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "name another folder with --folder or COMPANION_RUNS" in said
+    assert said.count("\n") == 1
+    assert "name another folder with --folder or COMPANION_RUNS" in said
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch, capsys):
@@ -277,7 +295,9 @@ def test_progress_is_tqdm_s_and_silence_is_silent(smoke, tmp_path, monkeypatch, 
     monkeypatch.setattr("companion.experiments.registry.registered", lambda: {"noisy": NOISY})
     experiments.run("noisy", "smoke", folder=tmp_path / "loud")
     said = capsys.readouterr()
-    assert "mnist/mlp, search" in said.err and "epoch" in said.err and "100%" in said.err
+    assert "mnist/mlp, search" in said.err
+    assert "epoch" in said.err
+    assert "100%" in said.err
     experiments.run("noisy", "smoke", folder=tmp_path / "quiet", verbose=False)
     assert capsys.readouterr() == ("", "")
 
@@ -308,5 +328,6 @@ def test_the_doctor_names_what_is_wrong(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("COMPANION_RUNS", str(tmp_path / "file"))
     assert cli.main(["doctor"]) == 2
     said = capsys.readouterr().out
-    assert "!!  folder of raw results" in said and "set COMPANION_RUNS" in said
+    assert "!!  folder of raw results" in said
+    assert "set COMPANION_RUNS" in said
     assert "!!  COMPANION_DATA names" in said

@@ -31,7 +31,11 @@ ARMS = (
     Arm("decay", both, weight_decay=Log(1e-5, 1e-2)),
 )
 SETTING = Setting(
-    Images("mnist", sample=True, validation_rows=400), Network("mlp", sizes=(784, 8)), Sgd(), lr=Log(0.01, 1.0), epochs=20
+    Images("mnist", sample=True, validation_rows=400),
+    Network("mlp", sizes=(784, 8)),
+    Sgd(),
+    lr=Log(0.01, 1.0),
+    epochs=20,
 )
 CONTROLS = (
     *Parts("P-ON", "vanilla", ball_alone=("threshold",), penalty_alone=("stability",)),
@@ -52,7 +56,9 @@ def fill(store, round_, error, epochs=2):
         for point, records in zip(round_.points[arm], lists, strict=True):
             for record in records:
                 value = error(arm, point, record.seed)
-                store.recorded[record.key] = {"metrics": {"test_error": [value] * epochs, "test_loss": [value] * epochs}}
+                store.recorded[record.key] = {
+                    "metrics": {"test_error": [value] * epochs, "test_loss": [value] * epochs}
+                }
 
 
 def at_rate(best):
@@ -107,10 +113,12 @@ def test_one_arm_at_the_edge_moves_the_range_for_all(source, best, expected):
     assert all(not records for records in draw.final.values())
     assert set(draw.rounds[1].records) == {"vanilla", "P-ON", "decay"}
     rates = [point["lr"] for points in draw.rounds[1].points.values() for point in points]
-    assert min(rates) >= expected.low and max(rates) <= expected.high
+    assert min(rates) >= expected.low
+    assert max(rates) <= expected.high
     fill(store, draw.rounds[1], at_rate(math.sqrt(expected.low * expected.high)))
     settled = make_plan(EXPERIMENT, SETTING, source, store).draws[0]
-    assert len(settled.rounds) == 2 and settled.chosen
+    assert len(settled.rounds) == 2
+    assert settled.chosen
 
 
 def test_after_the_last_move_the_edge_is_taken_and_said(source):
@@ -128,7 +136,16 @@ def test_after_the_last_move_the_edge_is_taken_and_said(source):
 
 def _with_raw(store, draw):
     """Make the search runs of a store whole raw results."""
-    made = {"device": "a", "threads": 1, "system": "s", "python": "3", "torch": "2", "numpy": "2", "commit": None, "date": "2026"}
+    made = {
+        "device": "a",
+        "threads": 1,
+        "system": "s",
+        "python": "3",
+        "torch": "2",
+        "numpy": "2",
+        "commit": None,
+        "date": "2026",
+    }
     for run in store.recorded.values():
         run |= {"epochs": [1, 2], "seconds": 1.0, "provenance": made}
     return store
@@ -161,7 +178,8 @@ def test_three_draws_search_three_times(source):
     store = RunStore("nowhere")
     plan = make_plan(three, SETTING, source, store)
     points = [draw.rounds[0].points["P-ON"] for draw in plan.draws]
-    assert len(points) == 3 and points[0] != points[1] != points[2] != points[0]
+    assert len(points) == 3
+    assert points[0] != points[1] != points[2] != points[0]
     for draw in plan.draws:
         fill(store, draw.rounds[0], at_rate(0.1))
     plan = make_plan(three, SETTING, source, store)
@@ -197,7 +215,9 @@ def test_a_stack_holds_seeds_of_one_point_and_first_seeds_come_first(source):
 def test_equal_runs_of_two_arms_are_trained_once(source):
     twins = replace(EXPERIMENT, arms=(ARMS[0], Arm("twin", both)), controls=())
     plan = make_plan(twins, SETTING, source, RunStore("nowhere"))
-    keys = [[record.key for records in lists for record in records] for lists in plan.draws[0].rounds[0].records.values()]
+    keys = [
+        [record.key for records in lists for record in records] for lists in plan.draws[0].rounds[0].records.values()
+    ]
     assert keys[0] != keys[1], "arms have points of their own"
     shared = replace(twins, search=replace(twins.search, shared=True))
     plan = make_plan(shared, SETTING, source, RunStore("nowhere"))

@@ -387,7 +387,7 @@ def test_errors():
 def test_stacked_runs_have_the_norm_loss_of_each():
     """Under `vmap` a parameter does not say whether it may learn: it counts."""
     models = [torch.nn.Linear(3, 2) for _ in range(2)]
-    parameters, buffers = torch.func.stack_module_state(models)
+    parameters, _buffers = torch.func.stack_module_state(models)
     template = torch.nn.Sequential(models[0])  # the module whose parameters stand in for the others'
     term = NormLoss(template)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
+import torch
 
 from companion import results
-from companion.experiments import recipes
-from companion.experiments.running import make_plan
+from companion.experiments.packing import CURVES
+from companion.experiments.planning import shared_points
+from companion.experiments.recording import build_objective, described, setting_record
+from companion.experiments.registry import experiment
 from companion.results import Results, available, holm  # noqa: F401 (part of the public interface)
-from companion.training.records import RunStore
+from companion.training.records import RunRecord, plain
 
 METRICS = {
     "test_error", "train_loss", "train_entropy", "test_loss", "test_entropy", "length", "centred_length", "length_deviation",
@@ -20,37 +21,51 @@ METRICS = {
 
 
 @pytest.mark.parametrize("name", available())
-def test_every_file_agrees_with_its_recipe(name):
+def test_every_file_agrees_with_its_experiment(name):
     runs = results.load(name)
     assert runs.name == name
-    settings = {recipe.setting: recipe for recipe in recipes(name, runs.profile)}
-    assert runs.settings == tuple(settings)
-    for setting, recipe in settings.items():
-        part = runs[setting]
-        assert part.arms == tuple(recipe.arms)
-        points = recipe.space.draw()
+    chosen = experiment(name, runs.profile)
+    assert runs.settings == tuple(setting.name for setting in chosen.settings)
+    for setting in chosen.settings:
+        part = runs[setting.name]
+        assert part.arms == tuple(arm.name for arm in chosen.arms)
+        assert part.controls == tuple(control.name for control in chosen.controls)
         for arm in part.arms:
-            searched = part.search(arm)
-            for point, entry in zip(points, searched, strict=len(searched) == len(points)):
-                for knob, value in recipe.arm_knobs(arm, point).items():
-                    assert entry[knob] == (None if math.isinf(value) else value)
-            assert set(part.seeds(arm)) <= set(recipe.seeds)
-            absent = set(recipe.seeds) - set(part.seeds(arm))
-            said = any(item.startswith(f"{setting}: {arm}:") for item in part.missing)
-            assert bool(absent) == said
+            assert set(part.seeds(arm)) <= set(chosen.seeds)
+            absent = set(chosen.seeds) - set(part.seeds(arm))
+            assert bool(absent) == part.unfinished(arm)
 
 
 @pytest.mark.parametrize("name", available())
-def test_the_recipes_still_ask_for_every_recorded_run(name):
+def test_the_experiments_still_ask_for_every_recorded_run(name):
+    """A changed record has another key, and hours of runs would count as not done: records are made anew and compared."""
     runs = results.load(name)
-    store, asked = RunStore("nowhere", recorded=runs.data["runs"]), set()
-    for recipe in recipes(name, runs.profile):
-        part = runs[recipe.setting]
-        checksum = next(part.record(arm)["dataset"]["checksum"] for arm in part.arms if part.seeds(arm))
-        plan = make_plan(recipe, checksum, store)
-        asked |= {record.key for points in plan.search.values() for records in points for record in records}
-        asked |= {record.key for records in plan.final.values() for record in records}
-    assert set(runs.data["runs"]) <= asked, "a changed record has another key: hours of runs would count as not done"
+    chosen = experiment(name, runs.profile)
+    checked = 0
+    for setting in chosen.settings:
+        part = runs[setting.name]
+        rounds = runs.data["settings"][setting.name]["rounds"]
+        controls = {control.name: control.arm for control in chosen.controls}
+        for arm in (*part.arms, *part.controls):
+            record = part.record(arm)
+            builder = chosen.arm(controls.get(arm, arm))
+            assert record["setting"] == plain(setting_record(setting))
+            assert record["builder"] == builder.builder
+            said = described(build_objective(builder.build, record["knobs"], torch.nn.Linear(2, 2), 10))
+            assert record["objective"] == plain(said)
+            for seed, key in zip(part.seeds(arm), part.keys(arm), strict=True):
+                assert RunRecord.from_dict({**record, "seed": seed}).key == key
+                checked += 1
+            for point in part.search(arm):
+                assert len(point["keys"]) == len(chosen.search.seeds)
+                assert set(point["keys"]) <= set(runs.data["runs"])
+        if chosen.search.shared:
+            drawn = shared_points(chosen, setting.lr)
+            for arm in part.arms:
+                knobs = [{name: point[name] for name in drawn[arm][0]} for point in part.search(arm)]
+                assert knobs == drawn[arm]
+        assert rounds[0]["lr"] == [setting.lr.low, setting.lr.high]
+    assert checked > 0
 
 
 @pytest.mark.parametrize("name", available())
@@ -79,9 +94,10 @@ def test_final_error_is_the_share_of_wrong_rows(name):
             assert set(part.metrics) >= METRICS
             np.testing.assert_allclose(100 * (1 - part.correct(arm).mean(1)), part.final(arm), atol=2e-4)
             epochs, values = part.curve(arm, "length")
-            assert values.shape == (len(part.seeds(arm)), len(epochs))
+            assert values.shape == (min(CURVES, len(part.seeds(arm))), len(epochs))
+            assert part.final(arm, "length").shape == (len(part.seeds(arm)),)
             assert epochs[0] == 0
-            assert part.record(arm)["schedule"]["epochs"] == epochs[-1]
+            assert part.record(arm)["setting"]["epochs"] == epochs[-1]
 
 
 def test_logits_give_the_recorded_labels_back():
@@ -126,7 +142,11 @@ def _recorded(errors, *, missing=(), settings=("a/b",)):
     arms = {
         arm: {"keys": [f"{arm}-{seed}" for seed in of_seed], "seeds": list(of_seed)} for arm, of_seed in errors.items()
     }
-    data = {"experiment": "x", "profile": "laptop", "missing": list(missing), "runs": runs}
+    said = [
+        {"setting": setting, "arm": arm, "draw": 0, "stage": "final", "runs": 1, "seeds": [0]}
+        for setting, arm in missing
+    ]
+    data = {"experiment": "x", "profile": "laptop", "missing": said, "runs": runs}
     return Results({**data, "settings": {setting: {"arms": arms} for setting in settings}})
 
 
@@ -139,28 +159,35 @@ def test_differences_are_taken_seed_by_seed_whatever_their_order():
 
 
 def test_unfinished_is_said_of_the_arm_and_the_setting_alone():
-    missing = ["a/b: P-ON + weight decay: final runs of seeds 0", "a/c: P-ON: final runs of seeds 1"]
+    missing = [("a/b", "P-ON + weight decay"), ("a/c", "P-ON")]
     runs = _recorded({}, missing=missing, settings=("a/b", "a/c"))
     arms = ("P-ON", "weight decay", "P-ON + weight decay")
     assert [runs["a/b"].unfinished(arm) for arm in arms] == [False, False, True]
     assert [runs["a/c"].unfinished(arm) for arm in arms] == [True, False, False]
-    assert runs["a/b"].missing == (missing[0],)
+    assert runs["a/b"].missing == ("a/b: P-ON + weight decay: final runs of seeds 0",)
 
 
-def test_knobs_are_what_differs_from_neutral():
-    """An infinite number is None in a file; a file from before there was ``neutral`` has 0 and None for it."""
-    record = {
-        "objective": {"threshold": None, "gamma": 1.0, "strength": 0.0, "kind": "soft"},
-        "optimiser": {"name": "sgd", "lr": 0.1, "weight_decay": 0.0},
-    }
-    part = {"arms": {"one": {"record": record, "keys": [], "seeds": [], "search": []}}}
+def test_knobs_are_the_record_s_and_a_decay_of_all_arms():
+    def knobs(decay, **own):
+        record = {"setting": {"optimiser": {"weight_decay": decay}}, "knobs": {"lr": 0.1, **own}}
+        part = {"arms": {"one": {"record": record, "keys": [], "seeds": [], "search": []}}}
+        return Results({"experiment": "x", "profile": "smoke", "missing": [], "settings": {"a/b": part}}).knobs("one")
 
-    def knobs(**more):
-        return Results(
-            {"experiment": "x", "profile": "smoke", "missing": [], "settings": {"a/b": {**part, **more}}}
-        ).knobs
+    assert knobs(0.0, gamma=1.0, kind="soft") == {"lr": 0.1, "gamma": 1.0, "kind": "soft"}
+    assert knobs(5e-4, gamma=1.0) == {"lr": 0.1, "gamma": 1.0, "weight_decay": 5e-4}
+    assert knobs(5e-4, weight_decay=0.1) == {"lr": 0.1, "weight_decay": 0.1}
 
-    assert knobs()("one") == {"lr": 0.1, "gamma": 1.0, "kind": "soft"}
-    neutral = {"threshold": None, "gamma": 1.0, "strength": 0.5, "kind": "hard"}
-    assert knobs(neutral=neutral)("one") == {"lr": 0.1, "strength": 0.0, "kind": "soft"}
-    assert knobs(neutral={**neutral, "threshold": 3.0})("one")["threshold"] == math.inf
+
+def test_controls_at_equal_rates_are_found_by_what_they_are():
+    part = results.load("pon-mnist")
+    assert part.same_rate("P-ON + weight decay", "weight decay") == (
+        "weight decay at P-ON + weight decay's rate", "P-ON + weight decay at weight decay's rate"
+    )  # fmt: skip
+    assert part.same_rate("norm only", "vanilla") == (None, None)
+
+
+def test_a_comparison_carries_its_controls():
+    found = results.load("pon-mnist").compare("P-ON", "vanilla", effect=0.5)
+    assert found.state == "ok"
+    assert (found.at_better.baseline, found.at_baseline.better) == ("vanilla at P-ON's rate", "P-ON at vanilla's rate")
+    assert found.mean == pytest.approx(results.load("pon-mnist").gain("P-ON", "vanilla").mean, abs=1e-4)

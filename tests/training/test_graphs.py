@@ -36,7 +36,9 @@ def raw():
     pairs = torch.combinations(torch.arange(NODES))
     pairs = pairs[torch.rand(len(pairs), generator=generator) < 0.1].T
     edges = torch.cat([pairs, pairs.flip(0)], 1)
-    return SparseGraph.from_dense(features, edges, dtype=torch.float64), torch.randint(0, CLASSES, (NODES,), generator=generator)
+    return SparseGraph.from_dense(features, edges, dtype=torch.float64), torch.randint(
+        0, CLASSES, (NODES,), generator=generator
+    )
 
 
 def partial(network):
@@ -65,15 +67,25 @@ def trainee(raw, seeds, objective=OBJECTIVES["cross-entropy"], make=GCN, *, lr=0
         learners.append(Learner(network, objective(network).double()))
     orders = torch.stack([torch.randperm(NODES, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
     return GraphTrainee(
-        learners, graph, labels, train_rows=orders[:, :24], test_rows=orders[:, 32:], seeds=seeds, recipe=recipe, lr=lr, **options
+        learners,
+        graph,
+        labels,
+        train_rows=orders[:, :24],
+        test_rows=orders[:, 32:],
+        seeds=seeds,
+        recipe=recipe,
+        lr=lr,
+        **options,
     )
 
 
 @pytest.mark.parametrize("make", [GCN, GAT])
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_run_in_a_stack_is_the_run_alone(raw, name, make):
-    stack = trainee(raw, (1, 2, 3), OBJECTIVES[name], make)
-    alone = [trainee(raw, (seed,), OBJECTIVES[name], make) for seed in (1, 2, 3)]
+    # Batch norm takes a shift of the logits away again: the last bias has no gradient but rounding, which Adam would blow up.
+    values = {"optimiser": Sgd(momentum=0.9), "lr": 0.2} if name == "batch norm of logits" else {}
+    stack = trainee(raw, (1, 2, 3), OBJECTIVES[name], make, **values)
+    alone = [trainee(raw, (seed,), OBJECTIVES[name], make, **values) for seed in (1, 2, 3)]
     for step in range(1, 21):
         for one in (stack, *alone):
             one.train_epoch(step)
@@ -104,7 +116,9 @@ def test_the_objective_is_the_one_that_trains(raw, name):
 @pytest.mark.parametrize("seeds", [(1,), (1, 2)])
 def test_steps_are_the_plain_loop_s(raw, seeds):
     graph, labels = raw
-    made = trainee(raw, seeds, partial, optimiser=Sgd(momentum=0.9, weight_decay=0.01), schedule=Cosine(), epochs=4, lr=0.5)
+    made = trainee(
+        raw, seeds, partial, optimiser=Sgd(momentum=0.9, weight_decay=0.01), schedule=Cosine(), epochs=4, lr=0.5
+    )
     for epoch in range(1, 5):
         made.train_epoch(epoch)
     for run, seed in enumerate(seeds):

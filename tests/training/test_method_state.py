@@ -106,7 +106,9 @@ def test_the_gradient_probe_is_that_of_training_and_leaves_no_trace(make):
     twin = copy.deepcopy(learner).train()
     lengths = []
     for rows in torch.arange(50).split(16):
-        gradients = torch.autograd.grad(twin(trainee.train.inputs[rows], trainee.train.labels[0, rows]), list(twin.parameters()))
+        gradients = torch.autograd.grad(
+            twin(trainee.train.inputs[rows], trainee.train.labels[0, rows]), list(twin.parameters())
+        )
         lengths.append(torch.cat([gradient.flatten() for gradient in gradients]).norm())
     assert measured == pytest.approx(torch.stack(lengths).mean().item(), rel=1e-12)
     twin.eval()

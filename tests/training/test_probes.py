@@ -107,7 +107,10 @@ def test_filters_angles_and_zeros(make):
     lengths = torch.cat([network.convolution.weight.flatten(1).norm(dim=1), network.head.weight.norm(dim=1)])
     assert first["filter_length"].item() == pytest.approx(lengths.mean().item())
     assert first["filter_length_deviation"].item() == pytest.approx(lengths.std(correction=0).item())
-    assert (first["filter_length_min"].item(), first["filter_length_max"].item()) == (0, pytest.approx(lengths.max().item()))
+    assert (first["filter_length_min"].item(), first["filter_length_max"].item()) == (
+        0,
+        pytest.approx(lengths.max().item()),
+    )
     assert first["zero_filters"].item() == pytest.approx(1 / 9)
     assert first["zero_features"].item() == pytest.approx(1 / 6)
     trainee._train_steps(1, 4)
@@ -121,11 +124,15 @@ def test_filters_angles_and_zeros(make):
     fresh._step(*fresh._batch(rows, {}))
     angles = []
     after = fresh.stack.learners[0].network
-    for old, new in zip(before, [after.convolution.weight.detach().flatten(1), after.head.weight.detach()], strict=True):
+    for old, new in zip(
+        before, [after.convolution.weight.detach().flatten(1), after.head.weight.detach()], strict=True
+    ):
         for w, v in zip(old, new, strict=True):
             cosine = (w @ v) / (w.norm() * v.norm()) if w.norm() > 0 else torch.ones(())
             angles.append(math.degrees(math.acos(min(1.0, cosine.item()))))
-    assert fresh.measure(1)["angular_step"].item() == pytest.approx(sum(angles[1:]) / 9, rel=1e-5)  # the zero filter has no angle
+    assert fresh.measure(1)["angular_step"].item() == pytest.approx(
+        sum(angles[1:]) / 9, rel=1e-5
+    )  # the zero filter has no angle
     whole = make(network=convolutional, record=("angular_step",))
     whole.train_epoch(1)
     assert whole.measure(1)["angular_step"].item() > 0
@@ -148,16 +155,23 @@ def test_noise_probes_count_rows(make):
         z = trainee.stack.learners[run].network(trainee.train.inputs[:50]).detach().requires_grad_()
         y, t, bad = given[:50], true[:50], wrong[:50]
         guess = z.argmax(1)
-        assert found["clean_label_accuracy"][run].item() == pytest.approx(100 * (guess == y)[~bad].double().mean().item())
-        assert found["wrong_label_accuracy"][run].item() == pytest.approx(100 * (guess == y)[bad].double().mean().item())
-        assert found["wrong_label_recovered"][run].item() == pytest.approx(100 * (guess == t)[bad].double().mean().item())
+        assert found["clean_label_accuracy"][run].item() == pytest.approx(
+            100 * (guess == y)[~bad].double().mean().item()
+        )
+        assert found["wrong_label_accuracy"][run].item() == pytest.approx(
+            100 * (guess == y)[bad].double().mean().item()
+        )
+        assert found["wrong_label_recovered"][run].item() == pytest.approx(
+            100 * (guess == t)[bad].double().mean().item()
+        )
         p = z.softmax(1)
         pull = (1 - p.log()[torch.arange(50), y]) ** -1.5  # (1 + L)^−α (p − e_y)
         sizes = pull * (p - torch.nn.functional.one_hot(y, 3)).norm(dim=1)
         assert found["noisy_gradient_share"][run].item() == pytest.approx((sizes[bad].sum() / sizes.sum()).item())
     assert "validation_error" not in found
     clean = make(record=("noise",)).measure(0)
-    assert math.isnan(clean["noisy_gradient_share"]) and math.isnan(clean["wrong_label_accuracy"])
+    assert math.isnan(clean["noisy_gradient_share"])
+    assert math.isnan(clean["wrong_label_accuracy"])
 
 
 def test_deviation_calibration_and_validation(make):
@@ -179,7 +193,9 @@ def test_deviation_calibration_and_validation(make):
     assert found["logit_deviation_min"].item() == pytest.approx(deviation.min().item())
     assert found["logit_deviation_max"].item() == pytest.approx(deviation.max().item())
     assert found["confidence"].item() == pytest.approx(final.softmax(1).amax(1).mean().item())
-    assert found["calibration_error"].item() == pytest.approx(expected_calibration_error(final.softmax(1), labels).item())
+    assert found["calibration_error"].item() == pytest.approx(
+        expected_calibration_error(final.softmax(1), labels).item()
+    )
     assert found["temperature"].item() == pytest.approx(fit_temperature(final, labels).item())
     wrong = (final[:20].argmax(1) != held_out.labels[0]).double().mean()
     assert found["validation_error"].item() == pytest.approx(100 * wrong.item())
@@ -220,7 +236,7 @@ def test_the_registry_knows_its_names(make):
     assert all(value.shape == (1,) for value in trainee.measure(1).values())
     with pytest.raises(ValueError, match="record must be one of 'fit', 'lengths'"):
         make(record=("fits",)).measure(0)
+    part = Part(_logits(), _labels())
     with pytest.raises(ValueError, match="zero_features needs a network with a method features"):
-        part = Part(_logits(), _labels())
         measured(Measurement(part, lambda z: z, class_loss, train=part), ("zero_features",))
     assert perceptron(1).layers  # the other network of these tests

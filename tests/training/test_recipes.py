@@ -21,7 +21,9 @@ from tests.training.small import convolutional, data, perceptron
 SEEDS = (5, 6, 7)
 
 
-def plain_loop(seed, network, objective, make_optimiser, *, epochs=3, rate=lambda step, steps: 1.0, batch=16, augment=None):
+def plain_loop(
+    seed, network, objective, make_optimiser, *, epochs=3, rate=lambda step, steps: 1.0, batch=16, augment=None
+):
     """Train a network as a tutorial does and return its parameters."""
     inputs, labels = data()
     net = network(seed)
@@ -109,14 +111,24 @@ SCHEDULES = {
     "constant": (Constant(), lambda t, T: 1.0),
     "cosine": (Cosine(), lambda t, T: (1 + math.cos(math.pi * t / T)) / 2),
     "steps": (Steps(at=(0.5, 0.8), decay=0.1), lambda t, T: 0.1 ** ((t >= 0.5 * T) + (t >= 0.8 * T))),
-    "warm-up": (Cosine(warmup=0.2), lambda t, T: (t + 1) / 3 if t < 3 else (1 + math.cos(math.pi * (t - 3) / (T - 3))) / 2),
+    "warm-up": (
+        Cosine(warmup=0.2),
+        lambda t, T: (t + 1) / 3 if t < 3 else (1 + math.cos(math.pi * (t - 3) / (T - 3))) / 2,
+    ),
 }
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_schedules(make, name):
     value, rate = SCHEDULES[name]  # three epochs of five steps
-    agrees(make, perceptron, plain, functools.partial(torch.optim.SGD, lr=0.3), {"optimiser": Sgd(), "schedule": value}, loop={"rate": rate})
+    agrees(
+        make,
+        perceptron,
+        plain,
+        functools.partial(torch.optim.SGD, lr=0.3),
+        {"optimiser": Sgd(), "schedule": value},
+        loop={"rate": rate},
+    )
 
 
 def test_cosine_is_torch_s_and_a_search_runs_the_same_shape():
@@ -138,7 +150,9 @@ OBJECTIVES = {
     "norm loss": lambda network: Objective(penalties={"norm": (NormLoss(network), 0.05)}),
     "decoupled norm loss": lambda network: Objective(decoupled={"norm": (NormLoss(network), 0.05)}),
     "clipped": lambda network: Objective(clip=functools.partial(clip_by_norm_, max_norm=0.1)),
-    "adaptively clipped": lambda network: Objective(clip=functools.partial(adaptive_clip_grad_, clipping=0.02, exclude=())),
+    "adaptively clipped": lambda network: Objective(
+        clip=functools.partial(adaptive_clip_grad_, clipping=0.02, exclude=())
+    ),
 }
 
 
@@ -173,7 +187,9 @@ def test_augmentation_is_each_image_s_own_and_each_epoch_s(make):
     reach = 1
 
     def augmented(images, seed, epoch, start):
-        generator = torch.Generator().manual_seed(int(np.random.SeedSequence((seed, epoch, 1)).generate_state(1, np.uint64)[0] >> 1))
+        generator = torch.Generator().manual_seed(
+            int(np.random.SeedSequence((seed, epoch, 1)).generate_state(1, np.uint64)[0] >> 1)
+        )
         shifts = torch.randint(-reach, reach + 1, (2, 70), generator=generator)[:, start : start + len(images)]
         flips = (torch.rand(70, generator=generator) < 0.5)[start : start + len(images)]
         out = []
@@ -184,7 +200,14 @@ def test_augmentation_is_each_image_s_own_and_each_epoch_s(make):
         return torch.stack(out)
 
     by_hand = functools.partial(torch.optim.SGD, lr=0.3)
-    agrees(make, convolutional, plain, by_hand, {"optimiser": Sgd(), "augment": ("shift1", "flip")}, loop={"augment": augmented})
+    agrees(
+        make,
+        convolutional,
+        plain,
+        by_hand,
+        {"optimiser": Sgd(), "augment": ("shift1", "flip")},
+        loop={"augment": augmented},
+    )
     trainee = make((5,), augment=("shift1", "flip"))
     assert not torch.equal(trainee._augmentation(1)["shift1"], trainee._augmentation(2)["shift1"])
 

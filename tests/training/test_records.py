@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from dataclasses import fields
 
 import pytest
 import torch
@@ -14,30 +15,30 @@ from companion.training.records import RunRecord, RunStore, fingerprint, plain, 
 
 def _record(**changes):
     values = {
-        "dataset": {"name": "mnist", "checksum": "abc"},
-        "model": {"name": "mlp", "sizes": [4, 2]},
-        "objective": {"threshold": math.inf, "stability": 0.0},
-        "optimiser": {"name": "sgd", "lr": 0.1},
-        "schedule": {"epochs": 2},
+        "setting": {"data": {"name": "mnist"}, "network": {"name": "mlp", "sizes": [4, 2]}, "epochs": 2},
+        "role": "final",
+        "builder": "module.build",
+        "knobs": {"lr": 0.1, "threshold": math.inf},
+        "objective": {"kind": "Objective"},
+        "checksum": "abc",
         "seed": 3,
-        "profile": "smoke",
-        "recipe_version": 1,
     }
     return RunRecord(**{**values, **changes})
 
 
 def test_the_key_never_changes_by_itself():
-    assert _record().key == "194d5ddf3ca0bea4016b"
+    assert _record().key == "79f668fa895570d0d7ed"
 
 
 def test_the_key_depends_on_every_field_and_not_on_order():
     base = _record()
-    assert _record(optimiser={"lr": 0.1, "name": "sgd"}).key == base.key
+    assert _record(knobs={"threshold": math.inf, "lr": 0.1}).key == base.key
     changes = [
-        {"dataset": {"name": "mnist", "checksum": "abd"}}, {"model": {"name": "mlp", "sizes": [4, 3]}}, {"seed": 4},
-        {"objective": {"threshold": 3.0, "stability": 0.0}}, {"optimiser": {"name": "sgd", "lr": 0.2}},
-        {"schedule": {"epochs": 3}}, {"profile": "gpu"}, {"recipe_version": 2},
+        {"setting": {"data": {"name": "mnist"}, "network": {"name": "mlp", "sizes": [4, 2]}, "epochs": 3}},
+        {"role": "search"}, {"builder": "module.other"}, {"knobs": {"lr": 0.2, "threshold": math.inf}},
+        {"objective": {"kind": "Other"}}, {"checksum": "abd"}, {"seed": 4},
     ]  # fmt: skip
+    assert {name for change in changes for name in change} == {f.name for f in fields(base)} - {"key"}
     keys = {_record(**change).key for change in changes}
     assert len(keys) == len(changes)
     assert base.key not in keys
@@ -89,3 +90,24 @@ def test_store_knows_recorded_runs_but_prefers_its_own(tmp_path):
     assert not store.has("b")
     store.save("a", {"from": "run", "loss": math.nan})
     assert store.load("a") == {"from": "run", "loss": None}
+
+
+def test_runs_that_trained_together_appear_together(tmp_path, monkeypatch):
+    store = RunStore(tmp_path)
+    results = {name: {"loss": number} for number, name in enumerate("abc")}
+    save, saved = RunStore.save, []
+
+    def killed(self, key, result):
+        if len(saved) == 1:
+            raise KeyboardInterrupt
+        saved.append(key)
+        save(self, key, result)
+
+    monkeypatch.setattr(RunStore, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.save_together("stack", results)
+    assert [store.has(key) for key in "abc"] == [True, False, False]
+    monkeypatch.setattr(RunStore, "save", save)
+    again = RunStore(tmp_path)
+    assert {key: again.load(key) for key in "abc"} == results
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json", "c.json"]

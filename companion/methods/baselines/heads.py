@@ -115,6 +115,7 @@ class PEDCCHead(nn.Module):
     ) -> None:
         super().__init__()
         _set_up(self, in_features, num_classes, scale, margin)
+        self.seed = seed
         centroids = evenly_distributed_centroids(num_classes, in_features, seed)
         self.register_buffer("centroids", centroids.to(torch.empty(0).device))  # the default device
 
