@@ -54,8 +54,9 @@ def canonical_checksum(arrays: Mapping[str, np.ndarray]) -> str:
 # ------------------------------------------------------------------------------------------------------- IDX
 def read_idx(path: Path) -> np.ndarray:
     """Read an IDX file of bytes (MNIST's format), gzipped or not: two zeros, type 8, rank, sizes, then the data."""
+    raw = path.read_bytes()
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
     except (OSError, EOFError, zlib.error) as error:
         raise DamagedFileError(f"{path} is damaged: {error}") from error
     rank = raw[3] if raw[:3] == b"\0\0\x08" and len(raw) > 3 else 0

@@ -83,16 +83,33 @@ def load(
 
 
 def cache_folder() -> Path:
-    """Return the user's cache folder for data: ``COMPANION_CACHE``, or the platform's place for caches."""
-    if chosen := os.environ.get("COMPANION_CACHE"):
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "logits-under-control"
+    """Return the user's cache folder for data: ``COMPANION_CACHE``, or the platform's place for caches.
+
+    Raises:
+        RuntimeError: the user has no home folder, as in some containers; the message says what to set.
+    """
+    try:
+        if chosen := os.environ.get("COMPANION_CACHE"):
+            return Path(chosen).expanduser()
+        if sys.platform == "win32":
+            base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        elif sys.platform == "darwin":
+            base = Path.home() / "Library" / "Caches"
+        else:
+            base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return base / "logits-under-control"
+    except RuntimeError as error:
+        raise RuntimeError(
+            "this user has no home folder, so there is no place for a cache: set COMPANION_CACHE to a folder to use"
+        ) from error
+
+
+def _cache() -> Path | None:
+    """Return the cache folder if there is a place for one: data that lie elsewhere can be read without."""
+    try:
+        return cache_folder()
+    except RuntimeError:
+        return None
 
 
 def channel_statistics(inputs: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -155,8 +172,8 @@ def _full(entry: Entry, split: str) -> tuple[Arrays, str]:
         if (found := _read_from(root, entry, split, problems)) is not None:
             problems.warn("another copy is used")
             return found
-    problems.warn(f"fetching {entry.title} again into {cache_folder()}")
     try:
+        problems.warn(f"fetching {entry.title} again into {cache_folder()}")
         _download(entry, split)
     except ImportError as error:
         raise ImportError(_advice(entry, error, problems), name=error.name) from error
@@ -184,7 +201,7 @@ class _Problems:
 
 
 def _roots() -> list[Path]:
-    roots = [cache_folder()]
+    roots = [cache] if (cache := _cache()) else []
     if chosen := os.environ.get("COMPANION_DATA"):
         folder = Path(chosen).expanduser()
         if not folder.is_dir():
@@ -198,19 +215,22 @@ def _read_from(root: Path, entry: Entry, split: str, problems: _Problems) -> tup
     for layout in entry.layouts:
         for place in layout.folders:
             folder = root / place
-            missing = [file for file in layout.files[split] if not (folder / file).is_file()]
-            if missing:
-                if len(missing) < len(layout.files[split]):
-                    problems.missing.append(f"{folder / missing[0]} is missing beside the other files")
-                continue
-            if layout.slow and (kept := _read_decoded(entry, split)) is not None:
-                return kept
             try:
+                missing = [file for file in layout.files[split] if not (folder / file).is_file()]
+                if missing:
+                    if len(missing) < len(layout.files[split]):
+                        problems.missing.append(f"{folder / missing[0]} is missing beside the other files")
+                    continue
+                if layout.slow and (kept := _read_decoded(entry, split)) is not None:
+                    return kept
                 _verify_files(entry, layout, folder, split)
                 arrays = layout.read(folder, layout.files[split], split)
                 checksum = _verified(arrays, entry.checksums.get(split), f"{entry.title} as read from {folder}")
             except DamagedFileError as error:
                 problems.damaged.append(str(error))
+                continue
+            except OSError as error:
+                problems.damaged.append(f"{folder} cannot be read: {error}")
                 continue
             if layout.slow:
                 _keep_decoded(entry, split, arrays)
@@ -239,6 +259,8 @@ def _decoded_path(entry: Entry, split: str) -> Path:
 
 def _read_decoded(entry: Entry, split: str) -> tuple[Arrays, str] | None:
     """Return the decoded copy if there is one and it is right; a damaged copy counts as none and is written anew."""
+    if _cache() is None:
+        return None
     path = _decoded_path(entry, split)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as packed:
@@ -253,19 +275,23 @@ def _read_decoded(entry: Entry, split: str) -> tuple[Arrays, str] | None:
 
 def _keep_decoded(entry: Entry, split: str, arrays: Arrays) -> None:
     """Write a decoded copy to the cache, whole or not at all; where the cache cannot be written, say so in the log."""
-    path = _decoded_path(entry, split)
     try:
+        path = _decoded_path(entry, split)
         with _new_folder_in(path.parent) as folder:
             np.savez(folder / path.name, **arrays)
             (folder / path.name).replace(path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         logger.info("%s is decoded at every load, because no copy can be kept: %s", entry.title, error)
 
 
 @contextlib.contextmanager
 def _new_folder_in(parent: Path) -> Iterator[Path]:
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=".incoming-") as folder:
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        new = tempfile.TemporaryDirectory(dir=parent, prefix=".incoming-")
+    except OSError as error:
+        raise OSError(f"the cache cannot be written ({error}): set COMPANION_CACHE to a folder that can be") from error
+    with new as folder:
         yield Path(folder)
 
 
@@ -330,9 +356,10 @@ def _fetch_graph(entry: Entry, layout: Layout, split: str, folder: Path) -> Path
 
 def _advice(entry: Entry, error: Exception, problems: _Problems) -> str:
     roots = [f"COMPANION_DATA ({os.environ['COMPANION_DATA']})"] if os.environ.get("COMPANION_DATA") else []
+    caches = [f"the cache ({cache})"] if (cache := _cache()) else []
     lines = [
         f"{entry.title} was not found and could not be downloaded: {error}",
-        f"Looked in: {', '.join([*roots, f'the cache ({cache_folder()})'])}.",
+        f"Looked in: {', '.join(roots + caches) or 'no folder'}.",
         *(f"Note: {problem}." for problem in problems.all()),
         "What to do, any one of these:",
     ]
@@ -350,8 +377,9 @@ def _advice(entry: Entry, error: Exception, problems: _Problems) -> str:
 
 
 # ------------------------------------------------------------------------------------------------------------- tensors
+@torch.inference_mode(False)  # what is read while testing may be trained on later
 def _tensor(array: np.ndarray, device: torch.device | str | None) -> torch.Tensor:
-    return torch.from_numpy(array).to(torch.get_default_device() if device is None else device)
+    return torch.from_numpy(array).to(torch.empty(0).device if device is None else device)
 
 
 def _graph(entry: Entry, split: str, arrays: Arrays, checksum: str, device: torch.device | str | None) -> Graph:

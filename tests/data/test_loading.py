@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import urllib.error
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,6 +111,65 @@ def test_a_cache_that_cannot_be_written_only_costs_time(places, write, register,
     (places.data / "a file").write_text("in the way")
     monkeypatch.setenv("COMPANION_CACHE", str(places.data / "a file" / "cache"))
     assert len(data.load("cifar10")) == 40
+
+
+@pytest.fixture
+def homeless(monkeypatch):
+    """A user without HOME and without an entry in the password file, as containers run under any number."""
+    for name in ("HOME", "XDG_CACHE_HOME", "COMPANION_CACHE", "LOCALAPPDATA", "USERPROFILE", "HOMEPATH", "HOMEDRIVE"):
+        monkeypatch.delenv(name, raising=False)
+    if os.name == "posix":
+        import pwd
+
+        def unknown(uid):
+            raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+        monkeypatch.setattr(pwd, "getpwuid", unknown)
+
+
+NO_HOME = "this user has no home folder.*: set COMPANION_CACHE to a folder to use"
+
+
+def test_a_user_without_home_is_told_what_to_set(places, homeless, monkeypatch):
+    with pytest.raises(RuntimeError, match=NO_HOME):
+        data.cache_folder()
+    with pytest.raises(data.DataNotFoundError, match=NO_HOME):
+        data.load("mnist")
+    monkeypatch.setenv("COMPANION_CACHE", "~/cache")
+    with pytest.raises(RuntimeError, match=NO_HOME):
+        data.cache_folder()
+
+
+@pytest.mark.parametrize("case", ["mnist, gz", "cifar10, strips"])  # the second would keep a decoded copy
+def test_a_user_without_home_can_read_a_data_folder(case, places, write, register, homeless):
+    name, lay_out = LAYOUTS[case]
+    register(name, lay_out(write, places.data))
+    assert len(data.load(name)) == 40
+
+
+def test_a_cache_that_cannot_be_written_says_what_to_set(places, web, monkeypatch):
+    (places.data / "a file").write_text("in the way")
+    monkeypatch.setenv("COMPANION_CACHE", str(places.data / "a file" / "cache"))
+    message = r"the cache cannot be written \(.*a file.*\): set COMPANION_CACHE to a folder that can be"
+    with pytest.raises(data.DataNotFoundError, match=message):
+        data.load("mnist")
+    assert not web.visited, "nothing is fetched that could not be kept"
+
+
+@pytest.mark.parametrize("refused", ["open", "is_file"])
+def test_a_folder_that_cannot_be_read_is_named_and_another_is_used(refused, places, write, register, monkeypatch):
+    register("mnist", write.idx_layout(places.cache, "mnist"))
+    write.idx_layout(places.data, "mnist")
+    allowed = getattr(Path, refused)
+
+    def guarded(path, *arguments, **options):
+        if path.is_relative_to(places.data):
+            raise PermissionError(13, "Permission denied", str(path))
+        return allowed(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, refused, guarded)
+    with pytest.warns(UserWarning, match=r"raw cannot be read: .*Permission denied.*; another copy is used"):
+        assert len(data.load("mnist")) == 40
 
 
 # --------------------------------------------------------------------------------------------- damage and download
@@ -271,6 +331,14 @@ def test_device():
         assert data.load("cora", sample=True).edges.device.type == "meta"
     assert data.load("cora", sample=True).to("meta").mask.device.type == "meta"
     assert data.load("mnist", sample=True).to("meta").labels.device.type == "meta"
+
+
+def test_what_is_loaded_in_inference_mode_can_be_trained_on():
+    with torch.inference_mode():
+        loaded = data.load("cora", sample=True)
+    weight = torch.ones(loaded.features.shape[1], 1, requires_grad=True)
+    (loaded.features @ weight).sum().backward()
+    assert weight.grad.sum() == loaded.features.sum()
 
 
 def test_cache_folder(monkeypatch, tmp_path):
