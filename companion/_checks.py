@@ -174,17 +174,12 @@ def at_hand(tensor: Tensor) -> bool:
     return not torch.compiler.is_compiling() and tensor.device.type == "cpu"
 
 
-def any_true(flags: Tensor) -> bool:
-    """Return whether any flag is set, and False where ``torch.func.vmap`` does not allow asking."""
-    return known_true(flags.any())
-
-
-def known_true(flag: Tensor) -> bool:
-    """Return whether a 0-d flag is set, and False where ``torch.func.vmap`` does not allow asking."""
+def known(value: Tensor) -> Any:
+    """Return the number that a 0-d tensor holds, or NaN where ``torch.func.vmap`` does not allow asking."""
     try:
-        return bool(flag)
+        return value.item()
     except RuntimeError:
-        return False
+        return math.nan
 
 
 def as_indices(indices: Tensor) -> Tensor:
@@ -198,10 +193,12 @@ def as_indices(indices: Tensor) -> Tensor:
 def check_class_indices(name: str, indices: Tensor, num_classes: int, ignore_index: int | None = None) -> None:
     """Raise ``ValueError`` if an index lies outside [0, num_classes) and is not ``ignore_index``. Reads values."""
     indices = as_indices(indices)
+    if indices.numel() == 0 or (known(indices.amin()) >= 0 and known(indices.amax()) < num_classes):
+        return
     bad = (indices < 0) | (indices >= num_classes)
     if ignore_index is not None:
         bad = bad & (indices != ignore_index)
-    if any_true(bad):
+    if known(bad.any()) is True:
         allowed = f"[0, {num_classes})" + ("" if ignore_index is None else f" or be ignore_index={ignore_index}")
         raise ValueError(f"{name} must hold class indices in {allowed}, got {indices[bad][0].item()}")
 
@@ -209,7 +206,7 @@ def check_class_indices(name: str, indices: Tensor, num_classes: int, ignore_ind
 def check_probabilities(name: str, probabilities: Tensor) -> None:
     """Raise ``ValueError`` if a probability is negative or not finite (they need not sum to 1). Reads values."""
     bad = ~((probabilities >= 0) & torch.isfinite(probabilities))
-    if any_true(bad):
+    if known(bad.any()) is True:
         raise ValueError(f"{name} must hold finite probabilities >= 0, got {probabilities[bad][0].item()}")
 
 

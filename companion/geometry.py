@@ -23,7 +23,7 @@ from companion._checks import (
     check_integers,
     check_number,
     check_probabilities,
-    known_true,
+    known,
     may_read_values,
     working_dtype,
 )
@@ -403,7 +403,7 @@ def fit_temperature(logits: Tensor, target: Tensor, dim: int = 1) -> Tensor:
         newton = log_scale - value / derivative
         step = torch.where((newton > low) & (newton < high), newton, (low + high) / 2) - log_scale
         log_scale = log_scale + step
-        if at_hand(step) and known_true(~(step.abs() > 1e-14)):
+        if at_hand(step) and known(step.abs() > 1e-14) is False:
             break
     fitted = torch.exp(-log_scale)
     fitted = torch.where(at_high <= 0, 1e-3, torch.where(at_low >= 0, 1e3, fitted))

@@ -24,6 +24,7 @@ from torch.nn import functional
 from companion._checks import (
     as_hyperparameter,
     as_indices,
+    at_hand,
     check_choice,
     check_class_indices,
     check_floating,
@@ -32,6 +33,7 @@ from companion._checks import (
     check_number,
     check_probabilities,
     check_target,
+    known,
     may_read_values,
     plain,
     working_dtype,
@@ -110,12 +112,14 @@ class Rows:
         self._weight = None if weight is None else weight.to(self.logits.dtype)
 
         if target.is_floating_point():
-            self._kept = None  # probabilities have no rows to ignore
+            self._kept = None  # every row counts
             self._index = None
             self._target = self._smooth(target.to(self.logits.dtype))
         else:
             self._index = as_indices(target)
             self._kept = self._index != self._ignore_index
+            if at_hand(target) and known(self._kept.all()) is True:
+                self._kept = None
             smoothed = not is_exactly(self._smoothing, 0)
             # A smoothed index is a dense row by nature; a plain one stays an index.
             self._target = self._smooth(self._is_target().to(self.logits.dtype)) if smoothed else None
@@ -171,9 +175,12 @@ class Rows:
 
     def reduce(self, losses: Tensor) -> Tensor:
         """Return the rows' losses (N, …) reduced as `cross_entropy` reduces them, in the dtype it would answer in."""
-        losses = self.zero_ignored(losses)
-        if self.reduction != "none":
-            losses = losses.sum() / self.divisor()
+        if self.reduction == "mean" and self._kept is None and (self._index is None or self._weight is None):
+            losses = losses.mean()
+        elif self.reduction == "none":
+            losses = self.zero_ignored(losses)
+        else:
+            losses = self.zero_ignored(losses).sum() / self.divisor()
         return losses.to(self.dtype)
 
     def zero_ignored(self, values: Tensor) -> Tensor:
@@ -191,9 +198,9 @@ class Rows:
         """
         if self.reduction != "mean":
             return 1.0
-        if self._kept is None:
-            return self.logits.new_tensor(self.logits.numel() // self.num_classes)
-        return self._kept.sum() if self._weight is None else self.zero_ignored(self._index_weight()).sum()
+        if self._index is not None and self._weight is not None:
+            return self.zero_ignored(self._index_weight()).sum()
+        return self.shape.numel() if self._kept is None else self._kept.sum()
 
     def cross_entropy(self, *, of_constant_logits: bool = False) -> Tensor:
         """Return `torch.nn.functional.cross_entropy` of the arguments given, itself; with no gradient for logits if so.
@@ -236,7 +243,7 @@ class Rows:
 
     def _valid_index(self) -> Tensor:
         """Return the class indices, 0 for ignored rows (N, …)."""
-        return torch.where(self._kept, self._index, 0)
+        return self._index if self._kept is None else torch.where(self._kept, self._index, 0)
 
     def _per_class(self, values: Tensor) -> Tensor:
         """Return (C,) values shaped so that they broadcast along the class axis."""

@@ -15,8 +15,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from companion._checks import as_hyperparameter, check_logits, check_number, keep_hyperparameter, working_dtype
-from companion._numerics import relative_length, restore_masked, row_length, split_masked
+from companion._autograd import closed_form
+from companion._checks import (
+    as_hyperparameter,
+    at_hand,
+    check_logits,
+    check_number,
+    keep_hyperparameter,
+    known,
+    working_dtype,
+)
+from companion._numerics import in_units, restore_masked, row_length, split_masked
 
 __all__ = ["LengthStability", "PartialNorm", "length_stability", "partial_norm"]
 
@@ -53,58 +62,75 @@ def partial_norm(logits: Tensor, threshold: float | Tensor) -> Tensor:
     axis = check_logits("logits", logits)
     if not isinstance(threshold, Tensor) and math.isinf(threshold):
         return logits
-    z, masked = split_masked(logits.to(working_dtype(logits.dtype)))
-    projection = _Projection if torch.compiler.is_compiling() else _ForwardProjection
-    shortened, _ = projection.apply(z, as_hyperparameter(threshold, z.dtype), axis)
+    z = logits.to(working_dtype(logits.dtype))
+    threshold = as_hyperparameter(threshold, z.dtype)
+    factor, masked = _common_factor(z, threshold, axis), None
+    if factor is None:
+        z, masked = split_masked(z)
+        relative, unit = in_units(z.detach(), axis)
+        length, limit = torch.linalg.vector_norm(relative, dim=axis, keepdim=True), threshold / unit
+        factor = torch.where(length > limit, limit / length, 1.0)  # (N, 1, …)
+    shortened, _ = _project(z, factor, threshold, axis)
     return restore_masked(shortened, masked).to(logits.dtype)
 
 
-class _Projection(torch.autograd.Function):
+def _common_factor(z: Tensor, threshold: float | Tensor, axis: int) -> Tensor | None:
+    """Return min(1, δ/‖z‖) for every row (N, 1, …), if it is known that no square overflows or vanishes.
+
+    An infinite length tells of masked classes too, so that one pass answers all questions.
+    """
+    if not at_hand(z) or z.numel() == 0 or isinstance(threshold, Tensor):
+        return None
+    limits = torch.finfo(z.dtype)
+    if threshold < math.sqrt(limits.tiny / limits.eps):  # the square of a longer row has all its digits
+        return None
+    length = torch.linalg.vector_norm(z.detach(), dim=axis, keepdim=True)
+    return torch.where(length > threshold, threshold / length, 1.0) if known(length.amax()) < math.inf else None
+
+
+class _Projection:
     """Γ and each row's factor f = min(1, δ/‖z‖), with derivatives in closed form.
 
     Written in the result Γ = f·z, which is δẑ outside the ball, they need no other row of numbers:
-    dΓ = f·(dz − Γ (Γ·dz)/δ²) and df = −f² (Γ·dz)/δ². Inside, dΓ = dz and df = 0. Made of differentiable
-    operations of Γ and f, so that they can be differentiated again.
+    dΓ = f·(dz − Γ (Γ·dz)/δ²) and df = −f² (Γ·dz)/δ². Inside, dΓ = dz and df = 0.
     """
 
-    generate_vmap_rule = True
+    @staticmethod
+    def forward(z: Tensor, factor: Tensor, threshold: float | Tensor, axis: int) -> tuple[Tensor, Tensor]:
+        return factor * z, factor.clone()
 
     @staticmethod
-    def forward(z: Tensor, threshold: float | Tensor, axis: int) -> tuple[Tensor, Tensor]:
-        length, unit = relative_length(z, axis)
-        limit = threshold / unit
-        factor = torch.where(length > limit, limit / length, 1.0).to(z.dtype)  # (N, 1, …)
-        return factor * z, factor
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, float | Tensor, int], output: tuple[Tensor, Tensor]) -> None:
-        _, threshold, ctx.axis = inputs
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        _, _, threshold, ctx.axis = inputs
         ctx.number = None if isinstance(threshold, Tensor) else threshold
         saved = output if ctx.number is not None else (*output, threshold)
         ctx.save_for_backward(*saved)
         ctx.save_for_forward(*saved)
+        ctx.set_materialize_grads(False)
 
     @staticmethod
-    def _differential(ctx: Any, change: Tensor, of_factor: Tensor | float) -> tuple[Tensor, Tensor]:
-        """Return f·(change − Γ·r) and r = (Γ·change + f·of_factor)/δ², which is 0 inside."""
-        shortened, factor, *threshold = ctx.saved_tensors
-        threshold = threshold[0] if threshold else ctx.number
-        radial = (shortened * change).sum(ctx.axis, keepdim=True) + factor * of_factor
-        radial = torch.where(factor < 1, radial / threshold / threshold, 0.0)  # δ² may overflow
-        return factor * (change - shortened * radial), radial
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor, of_factor: Tensor) -> tuple[Tensor, None, None]:
-        return _Projection._differential(ctx, gradient, of_factor)[0], None, None
-
-
-class _ForwardProjection(_Projection):
-    """The same in forward mode too, which `torch.compile` does not trace. The Jacobian is symmetric."""
+    def backward(ctx: Any, gradient: Tensor | None, of_factor: Tensor | None) -> tuple[Tensor, None, None, None]:
+        return _differential(ctx, gradient, of_factor)[0], None, None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> tuple[Tensor, Tensor]:
-        change, radial = _Projection._differential(ctx, tangent, 0.0)
-        return change, -ctx.saved_tensors[1].square() * radial
+        change, radial = _differential(ctx, tangent, None)  # the Jacobian is symmetric
+        return change, -ctx.saved_tensors[1] * radial
+
+
+_project = closed_form(_Projection)
+
+
+def _differential(ctx: Any, change: Tensor | None, of_factor: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return f·change − Γ·r and r = f·(Γ·change + f·of_factor)/δ², which is 0 inside; None stands for zeros."""
+    shortened, factor, *threshold = ctx.saved_tensors
+    threshold = threshold[0] if threshold else ctx.number
+    change = torch.zeros_like(shortened) if change is None else change
+    radial = (shortened * change).sum(ctx.axis, keepdim=True)
+    if of_factor is not None:
+        radial = radial + factor * of_factor
+    radial = torch.where(factor < 1, factor * (radial / threshold / threshold), 0.0)  # δ² may overflow
+    return torch.addcmul(factor * change, shortened, radial, value=-1), radial
 
 
 def length_stability(logits: Tensor) -> Tensor:
@@ -142,7 +168,7 @@ def length_stability(logits: Tensor) -> Tensor:
     largest = lengths.detach().max()
     unit = torch.where((largest > 0) & torch.isfinite(largest), largest, 1.0)  # squares stay finite
     relative = lengths / unit
-    variance = (relative - relative.mean()).square().mean()
+    variance = relative.var(correction=0)
     stable = variance.detach().sqrt() * unit <= 4 * torch.finfo(lengths.dtype).eps * largest
     return torch.where(stable, 0.0, unit * torch.where(stable, 1.0, variance).sqrt())
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from companion._autograd import closed_form
 from companion._checks import check_floating, check_number
 from companion.methods._criterion import Criterion, Rows, is_exactly
 
@@ -78,8 +79,7 @@ def powergrad_cross_entropy(
     rows = Rows(input, target, weight, ignore_index, reduction, label_smoothing)
     if is_exactly(alpha, 1):
         return rows.cross_entropy()
-    zero = _TemperedZero if torch.compiler.is_compiling() else _ForwardTemperedZero
-    zeros = zero.apply(rows.logits, rows.hyperparameter(alpha), rows.axis)
+    zeros = _tempered_zero(rows.logits, rows.hyperparameter(alpha), rows.axis)
     return rows.cross_entropy(of_constant_logits=True) + rows.reduce(rows.expect(lambda loss: loss, zeros))
 
 
@@ -177,14 +177,11 @@ def _tempered(logits: Tensor, alpha: float | Tensor, axis: int) -> Tensor:
     return (alpha * logits.masked_fill(masked, 0.0)).masked_fill(masked, -torch.inf).softmax(axis)
 
 
-class _TemperedZero(torch.autograd.Function):
+class _TemperedZero:
     """A zero for every class, with the derivatives of log softmax(αz)_c/α: dz_c − Σ_k softmax(αz)_k dz_k.
 
-    Made of differentiable operations, so that they can be differentiated again; the value is never needed, and at
-    α → 0 it has no limit, unlike its derivatives.
+    The value is never needed, and for α → 0 it has no limit, unlike its derivatives.
     """
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(logits: Tensor, alpha: float | Tensor, axis: int) -> Tensor:
@@ -199,19 +196,18 @@ class _TemperedZero(torch.autograd.Function):
         ctx.save_for_forward(*saved)
 
     @staticmethod
-    def _probabilities(ctx: Any) -> Tensor:
-        logits, *alpha = ctx.saved_tensors
-        return _tempered(logits, alpha[0] if alpha else ctx.number, ctx.axis)
-
-    @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         total = gradient.sum(ctx.axis, keepdim=True)
-        return torch.addcmul(gradient, _TemperedZero._probabilities(ctx), total, value=-1), None, None
-
-
-class _ForwardTemperedZero(_TemperedZero):
-    """The same in forward mode too, which `torch.compile` does not trace."""
+        return torch.addcmul(gradient, _saved_probabilities(ctx), total, value=-1), None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
-        return tangent - (_TemperedZero._probabilities(ctx) * tangent).sum(ctx.axis, keepdim=True)
+        return tangent - (_saved_probabilities(ctx) * tangent).sum(ctx.axis, keepdim=True)
+
+
+_tempered_zero = closed_form(_TemperedZero)
+
+
+def _saved_probabilities(ctx: Any) -> Tensor:
+    logits, *alpha = ctx.saved_tensors
+    return _tempered(logits, alpha[0] if alpha else ctx.number, ctx.axis)

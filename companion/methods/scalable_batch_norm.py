@@ -25,7 +25,7 @@ from companion._checks import (
     check_logits,
     check_number,
     keep_hyperparameter,
-    known_true,
+    known,
     working_dtype,
 )
 
@@ -236,11 +236,12 @@ def _train(
     others = [d for d in range(z.ndim) if d != axis]
     if total is None and at_hand(z) and not isinstance(eps, Tensor) and eps > 0:
         shift = z.detach().mean(others)
-        if known_true((shift > -math.inf).all()):  # no class is masked: this is torch's own batch norm
+        if known(shift.amin()) > -math.inf:  # no class is masked: this is torch's own batch norm
             # Its kernel multiplies before it subtracts, which costs digits where logits are far from 0: it gets them
             # less their means. Differentiation need not know of a shift that changes nothing.
             mean, var = torch.zeros_like(shift), torch.ones_like(shift)
-            centred, gain = z - _along(shift, z, axis), torch.ones_like(shift) * scale
+            centred = z - _along(shift, z, axis)
+            gain = scale.expand_as(shift) if isinstance(scale, Tensor) else torch.full_like(shift, scale)
             # With momentum 1 its running statistics are those of the batch.
             result = functional.batch_norm(centred, mean, var, gain, None, True, 1.0, eps)
             return result, shift + mean, var, None
@@ -276,9 +277,13 @@ def _record(
 ) -> None:
     """Move the running statistics towards the batch's, where those are known."""
     for running, new in ((running_mean, mean), (running_var, var)):
-        if running is not None:
-            new = new.to(running.dtype) if known is None else torch.where(known, new.to(running.dtype), running)
-            running.add_((new - running) * as_hyperparameter(momentum, running.dtype))  # vmap has no rule for lerp_
+        if running is None:
+            continue
+        new, weight = new.to(running.dtype), as_hyperparameter(momentum, running.dtype)
+        if known is None:
+            running.lerp_(new, weight)
+        else:  # perhaps under vmap, which has no rule for lerp_
+            running.add_(torch.where(known, (new - running) * weight, 0.0))
 
 
 def _check_hyperparameters(scale: Any, momentum: Any, eps: Any) -> tuple[Any, Any, Any]:

@@ -12,13 +12,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.func import grad, hessian, jacrev, vmap
 from torch.nn import functional
 
-from companion import _checks
+import companion
+from companion import _checks, _numerics
+from companion.methods import _criterion
+from companion.methods.baselines import criteria
 from companion.methods.baselines.criteria import (
     active_passive_loss,
     bi_tempered_logistic_loss,
@@ -33,6 +37,11 @@ from companion.methods.powergrad_transform import powergrad_cross_entropy
 from companion.methods.tamed_cross_entropy import tamed_cross_entropy
 
 F64 = {"dtype": torch.float64}
+MODULES = [
+    companion.TamedCrossEntropy,
+    companion.PowerGradCrossEntropy,
+    *(getattr(criteria, name) for name in criteria.__all__ if name[0].isupper()),
+]
 
 
 def tempered_probabilities(z: Tensor, t2: float) -> Tensor:
@@ -225,12 +234,25 @@ def test_another_class_can_be_ignored(case):
         torch.testing.assert_close(case(logits, target, **options), expected(case, logits, target, **options))
 
 
+INTEGERS = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.uint16, torch.uint32, torch.uint64]
+
+
 @every_criterion
-def test_any_integer_dtype_and_any_memory_layout(case):
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_class_indices_of_any_integer_dtype_are_the_same_classes(case, dtype):
+    # Modulo 256, −100 is class 156 and the count of 300 classes is 44: each has to stay what it is.
+    labels = torch.tensor([3, 44, 100] if dtype == torch.int8 else [156, 44, 255])
+    logits = torch.randn(3, 300, generator=torch.Generator().manual_seed(0), **F64)
+    for options in ({"ignore_index": -100}, {"ignore_index": 44}, {"label_smoothing": 0.1}, {"ignore_index": 300}):
+        expected = case(logits, labels, reduction="none", **options)
+        assert torch.equal(case(logits, labels.to(dtype), reduction="none", **options), expected)
+        assert torch.equal(expected == 0, labels == options.get("ignore_index", -100))
+
+
+@every_criterion
+def test_any_memory_layout(case):
     logits, target = sample((2, 4, 3), "index")
     reference = case(logits, target, weight=WEIGHT)
-    for dtype in (torch.uint8, torch.int16, torch.int32):
-        assert torch.equal(case(logits, target.to(dtype), weight=WEIGHT), reference)
     strided = logits.movedim(1, 2).contiguous().movedim(2, 1)
     torch.testing.assert_close(case(strided, target, weight=WEIGHT), reference)
 
@@ -242,6 +264,9 @@ NEUTRAL = {
     "focal_loss": partial(focal_loss, gamma=0),
     "bi_tempered_logistic_loss": partial(bi_tempered_logistic_loss, t1=1.0, t2=1),
 }
+
+
+NEUTRAL_OPTIONS = {function.func: [function.keywords] for function in NEUTRAL.values()}
 
 
 @pytest.mark.parametrize("name", NEUTRAL)
@@ -355,6 +380,23 @@ def test_runs_with_different_hyperparameters_train_together(case, name):
 
 
 @every_criterion
+def test_numbers_of_numpy_are_those_of_python(case):
+    logits, target = sample((5, 4), "index")
+    plain = {**{name: values[-1] for name, values in case.values.items()}, "label_smoothing": 0.25, "ignore_index": 1}
+    for kind in (np.float64, np.float32, np.array):  # which all hold these values
+        scalars = {name: kind(value) for name, value in plain.items()} | {"ignore_index": np.int64(1)}
+        assert torch.equal(case(logits, target, **scalars), case(logits, target, **plain))
+        module = next(made for made in MODULES if made.__name__.lower() == case.criterion.__name__.replace("_", ""))
+        made = module(**scalars)
+        assert torch.equal(made(logits, target), case.criterion(logits, target, **plain))
+        assert all(type(getattr(made, name)) in (int, float) for name in plain)  # torch.compile takes no others
+    for whole in case.values:
+        assert torch.isfinite(
+            case(logits, target, **{whole: np.int64(-1 if whole == "log_zero" else 1 + (whole == "tau"))})
+        )
+
+
+@every_criterion
 def test_compiles_whole(case):
     torch._dynamo.reset()
     logits, target = sample((3, 4), "index", ignored=True)
@@ -449,9 +491,70 @@ def test_a_masked_class_that_is_not_the_target_does_not_exist(case):
         assert torch.isfinite(value)
         assert torch.equal(masked.grad[:, 3], torch.zeros(5, **F64))
         assert torch.isfinite(masked.grad).all()
-        if case.criterion is not active_passive_loss:  # whose denominator knows all classes
-            torch.testing.assert_close(value, reference)
-            torch.testing.assert_close(masked.grad[:, :3], removed.grad)
+        torch.testing.assert_close(value, reference)
+        torch.testing.assert_close(masked.grad[:, :3], removed.grad)
+
+
+def of_class(target: Tensor, classes: int, like: Tensor) -> Tensor:
+    """Return the probabilities (N, C, …) that say the same as class indices."""
+    return functional.one_hot(target, classes).movedim(-1, min(target.ndim, 1)).to(like.dtype)
+
+
+@every_criterion
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+def test_probabilities_of_exactly_zero_leave_masked_classes_out_as_the_index_does(case, dtype):
+    for shape in ((5, 4), (2, 4, 3), (4,)):
+        logits, target = sample(shape, "index", dtype=dtype)
+        axis = min(logits.ndim - 1, 1)
+        target = target % 3
+        logits.select(axis, 3).fill_(-torch.inf)
+        alternatives = [{name: value} for name, values in case.values.items() for value in values]
+        for options, weight in itertools.product(
+            [{}, *alternatives, *NEUTRAL_OPTIONS.get(case.criterion, [])], [None, WEIGHT]
+        ):
+            results = []
+            for form in (target, of_class(target, 4, logits)):
+                z = logits.clone().requires_grad_()
+                weight_form = None if weight is None else weight.to(dtype)
+                loss = case(z, form, weight=weight_form, reduction="sum", **options)
+                loss.backward()
+                results.append((loss.detach(), z.grad))
+                assert torch.isfinite(loss), options
+                assert torch.equal(z.grad.select(axis, 3), torch.zeros_like(z.grad.select(axis, 3)))
+            torch.testing.assert_close(*results, rtol=4 * torch.finfo(dtype).eps, atol=4 * torch.finfo(dtype).eps)
+
+
+@every_criterion
+def test_soft_targets_do_not_see_a_masked_class_that_they_leave_out(case):
+    logits, target = sample((5, 4), "probabilities")
+    logits, target = logits.flip(1), target.flip(1)  # whose last class has probability 0
+    logits[:, 3] = -torch.inf
+    masked, removed = logits.clone().requires_grad_(), logits[:, :3].clone().requires_grad_()
+    value, reference = case(masked, target, weight=WEIGHT), case(removed, target[:, :3], weight=WEIGHT[:3])
+    value.backward()
+    reference.backward()
+    torch.testing.assert_close(value, reference)
+    torch.testing.assert_close(masked.grad, torch.cat([removed.grad, torch.zeros(5, 1, **F64)], 1))
+    together = vmap(partial(case, weight=WEIGHT))(logits.unsqueeze(1), target.unsqueeze(1)).mean()
+    torch.testing.assert_close(together, reference.detach())
+
+
+@pytest.mark.parametrize("kind", ["probabilities", "label smoothing"])
+def test_probability_above_zero_on_a_masked_class_gives_what_torch_gives(kind):
+    logits, options = torch.tensor([[1.0, 2.0, -torch.inf]], **F64), {}
+    target = torch.tensor([[0.3, 0.3, 0.4]], **F64)
+    if kind == "label smoothing":
+        target, options = torch.tensor([1]), {"label_smoothing": 0.1}
+    theirs, ours = (logits.clone().requires_grad_() for _ in range(2))
+    functional.cross_entropy(theirs, target, **options).backward()
+    for loss in (partial(powergrad_cross_entropy, alpha=1 - 1e-12), partial(tamed_cross_entropy, alpha=0.0)):
+        ours.grad = None
+        value = loss(ours, target, **options)
+        assert value == functional.cross_entropy(logits, target, **options) == torch.inf
+        value.backward()
+        torch.testing.assert_close(ours.grad, theirs.grad)
+    for case in ONCE.values():  # a bounded loss stays so, an unbounded one says that the label is impossible
+        assert not torch.isnan(case(logits, target, **options)), case.criterion
 
 
 @every_criterion
@@ -605,10 +708,11 @@ def test_values_are_not_read_on_an_accelerator_nor_under_vmap(case, monkeypatch)
     wrong = torch.full((4, 2, 3), -1.0)
     assert vmap(case)(torch.zeros(4, 2, 3), wrong).shape == (4,)
 
-    def never(flags: Tensor) -> bool:
+    def never(value: Tensor) -> float:
         raise AssertionError("a value was asked for")
 
-    monkeypatch.setattr(_checks, "any_true", never)
+    for module in (_checks, _criterion, _numerics):
+        monkeypatch.setattr(module, "known", never)
     for target in (torch.tensor([0, 9], device="meta"), wrong[0].to("meta")):
         assert case(torch.zeros(2, 3, device="meta"), target).shape == ()
 
