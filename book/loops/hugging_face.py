@@ -2,7 +2,6 @@
 
 import tempfile
 
-from torch.utils.data import Dataset
 from transformers import (
     Trainer,
     TrainingArguments,
@@ -21,17 +20,10 @@ def compute_loss(outputs, labels, num_items_in_batch=None):
     return loss / num_items_in_batch
 
 
-class Digits(Dataset):
-    """Images as the Trainer wants them: a dict each."""
-
-    def __init__(self, images):
-        self.pixels, self.labels = images.normalised(), images.labels
-
-    def __len__(self):
-        return len(self.labels)
-
-    def __getitem__(self, at):
-        return {"pixel_values": self.pixels[at], "labels": self.labels[at]}
+def items(images):
+    """Return what the Trainer wants: a dict for each image."""
+    pairs = zip(images.normalised(), images.labels, strict=True)
+    return [{"pixel_values": image, "labels": label} for image, label in pairs]
 
 
 def trainer(model, digits, folder, **options):
@@ -49,7 +41,7 @@ if __name__ == "__main__":
     config.hidden_size, config.intermediate_size = 32, 64
     config.num_hidden_layers, config.num_attention_heads = 1, 4
     model = ViTForImageClassification(config)
-    digits = Digits(data.load("mnist", sample=True))
+    digits = items(data.load("mnist", sample=True))
     options = {"num_train_epochs": 5, "learning_rate": 0.005}
     options["per_device_train_batch_size"] = 25
     options["gradient_accumulation_steps"] = 2
