@@ -29,6 +29,7 @@ def require(module: str, *, extra: str) -> ModuleType:
             raise  # the package is there; something that it needs itself is not
         raise ImportError(
             f"{package} is not installed; it comes with the extra '{extra}': "
-            f'pip install "logits-under-control[{extra}]" (from a clone: pip install -e ".[{extra}]")',
+            f'pip install "logits-under-control[{extra}]" (from a clone: pip install -e ".[{extra}]"); '
+            "if it was installed while this Python ran, restart the kernel",
             name=package,
         ) from error

@@ -61,6 +61,7 @@ def test_require_names_the_extra():
     ) as caught:
         require("no_such_package.part", extra="plots")
     assert 'pip install "logits-under-control[plots]"' in str(caught.value)
+    assert "if it was installed while this Python ran, restart the kernel" in str(caught.value)
     assert require("math", extra="math").__name__ == "math"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import platform
@@ -79,19 +80,33 @@ def setup(*extras: str) -> Panel:
 
     Raises:
         ValueError: an extra is unknown.
-        RuntimeError: something is missing and cannot be installed.
+        RuntimeError: something is missing and cannot be installed, or is there only after a restart.
 
     Example:
         >>> "torch" in setup().text
         True
     """
     install(missing(extras))
+    importlib.invalidate_caches()  # Python may have listed pip's folder before
+    if unseen := missing(extras):
+        raise RuntimeError(
+            f"pip has installed {', '.join(unseen)} where this kernel, which started before, does not look: "
+            "restart the kernel and run this cell again"
+        )
     versions = {"Python": platform.python_version(), "torch": torch.__version__, "companion": companion.__version__}
     for name in dict.fromkeys(name for extra in extras for name in PACKAGES[extra]):
-        versions[name] = metadata.version(name.replace("_", "-"))
+        versions[name] = _version(name)
     facts = [f"{name} {version}" for name, version in versions.items()]
     facts.append(f"device {companion.device()}")
     facts.append(f"profile {os.environ.get('COMPANION_PROFILE', 'smoke')}")
     text = " · ".join(facts)
     css = style(f".luc-setup{{font:400 14px/1.5 {SANS};color:{MUTED};margin:.4em 0}}")
     return Panel(f'{css}<p class="luc-setup">{text}</p>', text)
+
+
+def _version(name: str) -> str:
+    """Return the version of an import name's package; not every installer leaves a record of it."""
+    try:
+        return metadata.version(name.replace("_", "-"))
+    except metadata.PackageNotFoundError:
+        return "of unknown version"

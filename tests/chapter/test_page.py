@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -68,6 +71,42 @@ class TestSetup:
 
         with pytest.raises(RuntimeError, match=r"could not install anywidget; try it by hand: .*pip install"):
             first_cell.install(["anywidget"], fail)
+
+    @pytest.fixture
+    def pip(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+        """Let the extra "widgets" be one package, which a stand-in for pip writes to a folder."""
+        monkeypatch.setitem(first_cell.PACKAGES, "widgets", ("luc_example",))
+
+        def writes_to(folder: Path, *, metadata: bool = True) -> None:
+            def pip(_: list[str]) -> None:
+                before = folder.stat()
+                (folder / "luc_example.py").write_text("")
+                if metadata:
+                    (folder / "luc_example-2.3.dist-info").mkdir()
+                    (folder / "luc_example-2.3.dist-info" / "METADATA").write_text("Name: luc-example\nVersion: 2.3\n")
+                os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))  # some file systems' clocks are coarse
+
+            monkeypatch.setattr(first_cell.install, "__defaults__", (pip,))
+
+        return writes_to
+
+    def test_a_package_that_this_kernel_cannot_see_yet_asks_for_a_restart(
+        self, pip: Callable[..., None], tmp_path: Path
+    ) -> None:
+        pip(tmp_path)  # as a user's own site-packages, made after the kernel started
+        with pytest.raises(RuntimeError, match=r"pip has installed luc_example where .*: restart the kernel"):
+            setup("widgets")
+
+    @pytest.mark.parametrize(
+        ("metadata", "shown"), [(True, "luc_example 2.3"), (False, "luc_example of unknown version")]
+    )
+    def test_a_package_that_has_just_arrived_is_used(
+        self, pip: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: bool, shown: str
+    ) -> None:
+        monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+        assert first_cell.missing(["widgets"]) == ["luc_example"]  # Python has now listed the folder
+        pip(tmp_path, metadata=metadata)
+        assert shown in setup("widgets").text
 
     def test_unknown_extra(self) -> None:
         with pytest.raises(ValueError, match="unknown extra 'maths'; known: math"):
