@@ -17,7 +17,8 @@ book: environment  ## build the book and say where it lies
 test: environment  ## run every check that CI runs
 	@$(RUN) -m book.tools.check
 
-test-long: environment  ## the same with the long forms of the tests
+test-long: environment  ## the same with the long forms of the tests; a small Ray cluster is one of them
+	@.venv/bin/uv pip install --python .venv --quiet --no-config "ray>=2.9"
 	@$(RUN) -m book.tools.check --long
 
 notebooks: environment  ## write plain-Markdown copies of the notebooks for Colab to _build/colab

@@ -119,13 +119,43 @@ def _execute(
                 bar.group_done(group)
             return
         joblib = require("joblib", extra="experiments")
-        parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
-        jobs = (
-            joblib.delayed(train_group)(group, store.folder, device, checkpoint_every=checkpoint_every, threads=1)
-            for group in groups
-        )
-        for group in parallel(jobs):
-            bar.group_done(group)
+        left = {group.name: group for group in groups}
+
+        def train_left() -> None:
+            jobs = (
+                joblib.delayed(train_group)(group, store.folder, device, checkpoint_every=checkpoint_every, threads=1)
+                for group in list(left.values())
+            )
+            for group in joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
+                left.pop(group.name, None)
+                bar.group_done(group)
+
+        retried(train_left, lost=_a_worker_died)
+
+
+def retried(act: Callable[[], Any], *, lost: Callable[[Exception], bool], times: int = 3) -> Any:
+    """Call a function again when workers were lost on the way: what they had finished is on disk, the rest is resumed.
+
+    Args:
+        act: what to call.
+        lost: whether an error says that a worker was lost; any other error is raised at once.
+        times: how often to try in all.
+    """
+    for attempt in range(1, times + 1):
+        try:
+            return act()
+        except Exception as error:
+            if attempt == times or not lost(error):
+                raise
+            time.sleep(1.0)  # a cluster needs a moment to see who is left
+    return None
+
+
+def _a_worker_died(error: Exception) -> bool:
+    """Say whether an error of joblib's backend means that a process or a node is gone."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"TerminatedWorkerError", "BrokenProcessPool", "RayActorError", "ActorDiedError", "WorkerCrashedError",
+                         "NodeDiedError", "OwnerDiedError", "KilledWorker"})  # fmt: skip
 
 
 def train_group(
