@@ -290,6 +290,46 @@ class TestCalibration:
         assert accuracy.tolist() == pytest.approx([math.nan, math.nan, 0.5, 1, 0.5], nan_ok=True)
         assert confidence.tolist() == pytest.approx([math.nan, math.nan, 0.525, 0.8, 0.95], nan_ok=True)
 
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+    def test_many_rows_are_counted_and_summed_exactly(self, dtype):
+        rows = 2**20 + 3  # one bin holds all; bfloat16 counts to 256, and float32 sums of so many lose a percent
+        p = torch.tensor([0.9, 0.1], dtype=dtype).expand(rows, 2)
+        y = (torch.arange(rows) < rows // 2).long()
+        claimed, right = p[0, 0].item(), (rows - rows // 2) / rows
+        _, count, accuracy, confidence = reliability_bins(p, y)
+        assert count.tolist() == [0] * 13 + [rows, 0]
+        assert accuracy[13].item() == torch.tensor(right).item()
+        assert confidence[13].item() == claimed
+        assert accuracy.dtype == confidence.dtype == torch.float32
+        assert expected_calibration_error(p, y).item() == torch.tensor(claimed - right, dtype=torch.float64).float()
+
+    @pytest.mark.slow
+    def test_a_hundred_million_rows(self):
+        p = torch.tensor([0.9, 0.1]).expand(10**8, 2)
+        y = (torch.arange(10**8, dtype=torch.int32) < 5 * 10**7).to(torch.uint8)
+        assert expected_calibration_error(p, y).item() == pytest.approx(0.4, abs=1e-6)
+        table = reliability_bins(p, y)
+        assert table.count[13].item() == 10**8
+        assert table.confidence[13].item() == pytest.approx(0.9, abs=1e-6)
+        assert table.accuracy[13].item() == pytest.approx(0.5, abs=1e-6)
+
+    @pytest.mark.parametrize("bins", [1, 2, 3, 7, 10, 15, 100])
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
+    def test_a_confidence_of_exactly_one_is_in_the_last_bin(self, dtype, bins):
+        p = torch.eye(3, dtype=dtype)
+        _, count, accuracy, confidence = reliability_bins(p, torch.tensor([0, 1, 1]), bins)
+        assert count.tolist() == [0] * (bins - 1) + [3]
+        assert confidence[-1] == 1
+        assert accuracy[-1].item() == pytest.approx(2 / 3, rel=1e-6)
+        assert expected_calibration_error(p, torch.tensor([0, 1, 1]), bins).item() == pytest.approx(1 / 3, rel=1e-6)
+
+    @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.uint16, torch.uint64], ids=str)
+    def test_labels_of_any_integer_dtype(self, dtype):
+        z = torch.randn(3, 300, generator=torch.Generator().manual_seed(0))
+        y = torch.tensor([156, 44, 255])
+        for measure in (margin, fit_temperature, lambda z, y: expected_calibration_error(z.softmax(1), y)):
+            assert torch.equal(measure(z, y.to(dtype)), measure(z, y))
+
     def test_error_by_hand(self):
         expected = (2 * abs(0.5 - 0.525) + 1 * abs(1 - 0.8) + 2 * abs(0.5 - 0.95)) / 5
         assert expected_calibration_error(self.P, self.Y, bins=5).item() == pytest.approx(expected)

@@ -140,6 +140,12 @@ def test_uniform_smoothing_is_torchs_and_the_conventions_differ():
     assert (uniform - others).abs().max() > 0.01
 
 
+def test_smoothed_labels_in_float64_sum_to_one_also_where_eps_is_held_in_float32():
+    for convention in ("uniform", "others"):
+        smoothed = smooth_labels(TARGET, 3, torch.tensor(0.1), convention, torch.float64)
+        torch.testing.assert_close(smoothed.sum(1), torch.ones(3, **F64), rtol=1e-15, atol=0)
+
+
 def test_smoothed_labels_of_one_index_under_vmap_and_of_a_tensor_eps():
     assert torch.equal(smooth_labels(torch.tensor(1), 2, 0.0), torch.tensor([0.0, 1.0]))
     assert smooth_labels(torch.tensor([0]), 1, 0.5).tolist() == [[1.0]]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -237,6 +239,109 @@ def test_module_errors_and_repr():
     with pytest.raises(ValueError, match="linear must have 3 outputs, got 4"):
         ScalableBatchNorm(3).fold_into(nn.Linear(2, 4))
     assert repr(ScalableBatchNorm(3, 0.5)) == "ScalableBatchNorm(3, scale=0.5, eps=1e-05, momentum=0.1)"
+
+
+# Torch's own tools ------------------------------------------------------------------------------------------------
+
+
+def network(norm: nn.Module) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), norm).double()
+
+
+def test_update_bn_measures_the_running_statistics_anew():
+    batches = [5 + 3 * rows(32, 3, seed=seed) for seed in range(20)]
+    ours, theirs = network(ScalableBatchNorm(4, 0.7, momentum=0.3)), network(nn.BatchNorm1d(4, affine=False))
+    ours(batches[0])  # to be forgotten
+    for model in (ours, theirs):
+        torch.optim.swa_utils.update_bn(batches, model)
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        torch.testing.assert_close(getattr(ours[1], name), getattr(theirs[1], name))
+    outputs = torch.stack([ours[0](batch) for batch in batches]).detach()
+    torch.testing.assert_close(ours[1].running_mean, outputs.mean((0, 1)))
+    torch.testing.assert_close(ours[1].running_var, outputs.var(1).mean(0))
+    assert ours[1].momentum == 0.3
+
+
+def test_without_momentum_the_running_statistics_are_the_average_of_all_batches():
+    norm, batches = ScalableBatchNorm(3, momentum=None).double(), [rows(5, 3, seed=seed) for seed in range(4)]
+    for batch in batches:
+        norm(batch)
+        norm(batch[:0])  # an empty batch is none
+    torch.testing.assert_close(norm.running_mean, torch.stack(batches).mean((0, 1)))
+    torch.testing.assert_close(norm.running_var, torch.stack(batches).var(1).mean(0))
+    assert norm.num_batches_tracked == 4
+    assert repr(norm) == "ScalableBatchNorm(3, scale=1, eps=1e-05, momentum=None)"
+
+
+@pytest.mark.parametrize("scale", [0.7, torch.tensor(0.7)])
+def test_conversion_to_synchronised_batch_norm_keeps_the_scale(scale):
+    model = network(ScalableBatchNorm(4, scale, eps=1e-3, momentum=0.3))
+    for seed in range(3):
+        model(rows(6, 3, seed=seed))
+    expected = model.eval()(rows(6, 3, seed=5))
+    assert not list(model[1].parameters())  # nothing for an optimiser
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    assert isinstance(converted[1], nn.SyncBatchNorm)
+    assert (converted[1].eps, converted[1].momentum) == (1e-3, 0.3)
+    assert not any(parameter.requires_grad for parameter in converted[1].parameters())
+    torch.testing.assert_close(converted(rows(6, 3, seed=5)), expected)
+
+
+def test_fusion_into_the_linear_layer_by_torch_is_ours():
+    model = network(ScalableBatchNorm(4, 0.7))
+    model(rows(6, 3))
+    model.eval()
+    fused, folded = nn.utils.fuse_linear_bn_eval(*model), model[1].fold_into(model[0])
+    torch.testing.assert_close(fused.weight, folded.weight)
+    torch.testing.assert_close(fused.bias, folded.bias)
+
+
+def test_is_a_copy_of_itself_when_copied_pickled_or_loaded():
+    norm = ScalableBatchNorm(3, 0.7).double()
+    norm(rows(6, 3))
+    loaded = ScalableBatchNorm(3, 0.7).double()
+    loaded.load_state_dict(norm.state_dict())
+    for other in (copy.deepcopy(norm), pickle.loads(pickle.dumps(norm)), loaded):
+        torch.testing.assert_close(other.eval()(rows(6, 3)), norm.eval()(rows(6, 3)), rtol=0, atol=0)
+        assert other.num_batches_tracked == 1
+    assert list(norm.state_dict()) == ["running_mean", "running_var", "num_batches_tracked"]
+    with pytest.raises(AttributeError, match="no attribute 'shift'"):
+        _ = norm.shift
+
+
+def test_without_running_statistics_those_of_the_batch_are_used_in_evaluation_too():
+    model = torch.func.replace_all_batch_norm_modules_(nn.Sequential(nn.BatchNorm1d(3), ScalableBatchNorm(3)))
+    norm = model[1].eval()
+    norm.running_mean = norm.running_var = norm.num_batches_tracked = None
+    torch.testing.assert_close(norm(rows(6, 3)), scalable_batch_norm(rows(6, 3)))
+
+
+def test_running_statistics_of_another_dtype_take_part():
+    z = rows(6, 3)
+    norm = ScalableBatchNorm(3)  # float32
+    torch.testing.assert_close(norm(z), scalable_batch_norm(z))
+    torch.testing.assert_close(norm.running_mean, (0.1 * z.mean(0)).float())
+    assert norm.eval()(z).dtype == torch.float64
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5)], ids=str)
+def test_torchs_kernel_and_the_way_with_masks_are_one_function(shape):
+    z, seed = rows(*shape), rows(*shape, seed=1)
+    results = []
+    for eps in (1e-3, torch.tensor(1e-3, dtype=torch.float64)):  # torch's kernel takes numbers only
+        own, mean, var = z.clone().requires_grad_(), torch.zeros(3).double(), torch.ones(3).double()
+        result = scalable_batch_norm(own, 0.8, running_mean=mean, running_var=var, eps=eps)
+        (gradient,) = torch.autograd.grad((result * seed).sum(), own)
+        results.append((result.detach(), gradient, mean, var))
+    torch.testing.assert_close(*results)
+    assert results[0][1].abs().max() > 1e-2
+
+
+def test_far_from_zero_no_digits_are_lost():
+    z = (1e4 + torch.randn(64, 5, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    exact = scalable_batch_norm(z.detach().double())
+    torch.testing.assert_close(scalable_batch_norm(z).double(), exact, rtol=0, atol=2e-3)  # of z's own rounding, 5e-4
 
 
 PROCESSES = """
