@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from companion._checks import check_choice, check_number
+from companion._checks import check_choice, check_count, check_number
 
 
 def random_shift(inputs: Tensor, max_shift: int, *, generator: torch.Generator | None, padding: str = "zero") -> Tensor:
@@ -31,7 +31,7 @@ def random_shift(inputs: Tensor, max_shift: int, *, generator: torch.Generator |
         >>> random_shift(torch.ones(1, 1, 2, 2), 0, generator=None).flatten()
         tensor([1., 1., 1., 1.])
     """
-    check_number("max_shift", max_shift, at_least=0)
+    max_shift = check_count("max_shift", max_shift, at_least=0)
     num, _, height, width = _image_shape(inputs)
     if padding == "reflect" and max_shift >= min(height, width):
         raise ValueError(f"max_shift must be < {min(height, width)} for padding='reflect', got {max_shift}")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-import numbers
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from companion._checks import check_number
+from companion._checks import check_count, check_number
 
 
 def random_split(num_rows: int, ratios: Sequence[float], *, generator: torch.Generator | None) -> tuple[Tensor, ...]:
@@ -35,7 +34,7 @@ def random_split(num_rows: int, ratios: Sequence[float], *, generator: torch.Gen
         >>> [len(part) for part in random_split(2708, (6, 2, 2), generator=torch.Generator().manual_seed(0))]
         [1625, 541, 542]
     """
-    _check_whole("num_rows", num_rows, at_least=0)
+    num_rows = check_count("num_rows", num_rows, at_least=0)
     if not ratios:
         raise ValueError("ratios must hold at least one number, got none")
     for ratio in ratios:
@@ -73,7 +72,7 @@ def batches(
         >>> [len(labels) for _, labels in batches(rows, rows, 2, generator=None)]
         [2, 2, 1]
     """
-    _check_whole("batch_size", batch_size, at_least=1)
+    batch_size = check_count("batch_size", batch_size)
     if len(inputs) != len(labels):
         raise ValueError(f"inputs and labels must have the same length, got {len(inputs)} and {len(labels)}")
     if not shuffle:
@@ -85,9 +84,3 @@ def batches(
 def _permutation(num_rows: int, generator: torch.Generator | None) -> Tensor:
     device = "cpu" if generator is None else generator.device
     return torch.randperm(num_rows, generator=generator, device=device)
-
-
-def _check_whole(name: str, value: int, *, at_least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be a whole number, got {value!r}")
-    check_number(name, int(value), at_least=at_least)

@@ -64,25 +64,30 @@ def partial_norm(logits: Tensor, threshold: float | Tensor) -> Tensor:
         return logits
     z = logits.to(working_dtype(logits.dtype))
     threshold = as_hyperparameter(threshold, z.dtype)
-    factor, masked = _common_factor(z, threshold, axis), None
-    if factor is None:
-        z, masked = split_masked(z)
-        relative, unit = in_units(z.detach(), axis)
+    factor = _usual_factor(z, threshold, axis)
+    masks = factor is None
+    if masks:
+        filled, _ = split_masked(z.detach())
+        relative, unit = in_units(filled, axis)
         length, limit = torch.linalg.vector_norm(relative, dim=axis, keepdim=True), threshold / unit
         factor = torch.where(length > limit, limit / length, 1.0)  # (N, 1, …)
-    shortened, _ = _project(z, factor, threshold, axis)
-    return restore_masked(shortened, masked).to(logits.dtype)
+    shortened, _ = _project(z, factor, threshold, axis, masks)
+    return shortened.to(logits.dtype)
 
 
-def _common_factor(z: Tensor, threshold: float | Tensor, axis: int) -> Tensor | None:
-    """Return min(1, δ/‖z‖) for every row (N, 1, …), if it is known that no square overflows or vanishes.
+def _usual_factor(z: Tensor, threshold: float | Tensor, axis: int) -> Tensor | None:
+    """Return min(1, δ/‖z‖) of every row (N, 1, …), or None unless it is known that all lengths are usual ones.
 
-    An infinite length tells of masked classes too, so that one pass answers all questions.
+    An infinite length tells of a square that overflows and of a masked class alike: one pass answers all questions.
     """
-    if not at_hand(z) or z.numel() == 0 or isinstance(threshold, Tensor):
-        return None
     limits = torch.finfo(z.dtype)
-    if threshold < math.sqrt(limits.tiny / limits.eps):  # the square of a longer row has all its digits
+    # Where δ is no smaller, the squares of a longer row keep their digits.
+    if (
+        not at_hand(z)
+        or z.numel() == 0
+        or isinstance(threshold, Tensor)
+        or threshold < (limits.tiny / limits.eps) ** 0.5
+    ):
         return None
     length = torch.linalg.vector_norm(z.detach(), dim=axis, keepdim=True)
     return torch.where(length > threshold, threshold / length, 1.0) if known(length.amax()) < math.inf else None
@@ -92,16 +97,18 @@ class _Projection:
     """Γ and each row's factor f = min(1, δ/‖z‖), with derivatives in closed form.
 
     Written in the result Γ = f·z, which is δẑ outside the ball, they need no other row of numbers:
-    dΓ = f·(dz − Γ (Γ·dz)/δ²) and df = −f² (Γ·dz)/δ². Inside, dΓ = dz and df = 0.
+    dΓ = f·(dz − Γ (Γ·dz)/δ²) and df = −f² (Γ·dz)/δ². Inside, dΓ = dz and df = 0. With ``masks``, classes at −∞ stay
+    there and take no part.
     """
 
     @staticmethod
-    def forward(z: Tensor, factor: Tensor, threshold: float | Tensor, axis: int) -> tuple[Tensor, Tensor]:
-        return factor * z, factor.clone()
+    def forward(z: Tensor, factor: Tensor, threshold: float | Tensor, axis: int, masks: bool) -> tuple[Tensor, Tensor]:
+        shortened = factor * z
+        return restore_masked(shortened, z == -math.inf) if masks else shortened, factor.clone()
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        _, _, threshold, ctx.axis = inputs
+        _, _, threshold, ctx.axis, ctx.masks = inputs
         ctx.number = None if isinstance(threshold, Tensor) else threshold
         saved = output if ctx.number is not None else (*output, threshold)
         ctx.save_for_backward(*saved)
@@ -109,8 +116,8 @@ class _Projection:
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor | None, of_factor: Tensor | None) -> tuple[Tensor, None, None, None]:
-        return _differential(ctx, gradient, of_factor)[0], None, None, None
+    def backward(ctx: Any, gradient: Tensor | None, of_factor: Tensor | None) -> tuple[Tensor | None, ...]:
+        return _differential(ctx, gradient, of_factor)[0], None, None, None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> tuple[Tensor, Tensor]:
@@ -126,6 +133,9 @@ def _differential(ctx: Any, change: Tensor | None, of_factor: Tensor | None) -> 
     shortened, factor, *threshold = ctx.saved_tensors
     threshold = threshold[0] if threshold else ctx.number
     change = torch.zeros_like(shortened) if change is None else change
+    if ctx.masks:
+        masked = shortened == -math.inf
+        shortened, change = shortened.masked_fill(masked, 0.0), change.masked_fill(masked, 0.0)
     radial = (shortened * change).sum(ctx.axis, keepdim=True)
     if of_factor is not None:
         radial = radial + factor * of_factor

@@ -67,7 +67,8 @@ def written_out_step(stack: Stack, optimiser: torch.optim.Optimizer, inputs: Ten
         lower = torch.bmm(gradient, weight) if index else None
         weight.baddbmm_(gradient.mT, hidden, beta=keep, alpha=-lr)
         bias.mul_(keep).sub_(gradient.sum(1), alpha=lr)
-        gradient = lower.masked_fill_(hidden <= 0, 0.0) if index else None
+        # The backward of relu itself: one pass, and no mask is written.
+        gradient = torch.ops.aten.threshold_backward(lower, hidden, 0.0) if index else None
 
 
 def _layers(stack: Stack) -> list[tuple[Tensor, Tensor]]:

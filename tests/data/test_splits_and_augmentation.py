@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import pad
@@ -46,7 +47,7 @@ def test_split_is_shuffled_evenly():
         (5, (1, 0), ValueError, "ratios must be > 0"),
         (5, (1, math.nan), ValueError, "ratios"),
         (5, ("1",), TypeError, "ratios must be a number"),
-        (2.5, (1,), TypeError, "num_rows must be a whole number"),
+        (2.5, (1,), TypeError, "num_rows must be an integer"),
     ],
 )
 def test_split_arguments(num_rows, ratios, error, message):
@@ -138,6 +139,16 @@ def test_flip_flips_about_half_and_nothing_else():
     assert abs(int(turned.sum()) - 2000) < 5 * math.sqrt(1000)
     assert torch.equal(random_flip(inputs, generator=None, probability=0.0), inputs)
     assert torch.equal(random_flip(inputs, generator=None, probability=1.0), inputs.flip(-1))
+
+
+def test_a_count_may_be_any_whole_number():
+    inputs, labels = torch.rand(5, 1, 4, 4), torch.arange(5)
+    expected = random_shift(inputs, 2, generator=seeded())
+    for two in (2.0, np.int64(2), np.float32(2)):
+        assert torch.equal(random_shift(inputs, two, generator=seeded()), expected)
+        assert [len(part) for part in random_split(two, (1, 1), generator=seeded())] == [1, 1]
+        parts = batches(inputs, labels, two, generator=None, shuffle=False)
+        assert [len(part) for part, _ in parts] == [2, 2, 1]
 
 
 @pytest.mark.parametrize(

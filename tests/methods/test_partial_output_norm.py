@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
+from torch.func import hessian, jacfwd, jacrev
 from torch.nn import functional as F
 
 from companion import LengthStability, PartialNorm, length_stability, partial_norm
@@ -161,8 +162,30 @@ class TestPartialNormGradient:
     @pytest.mark.parametrize("shape", [(6, 5), (5,), (2, 3, 4)])
     def test_gradcheck(self, shape):
         z = rows(*shape).requires_grad_()
-        assert gradcheck(lambda t: partial_norm(t, 2.0), z)
-        assert gradgradcheck(lambda t: partial_norm(t, 2.0), z)
+        for threshold in (2.0, torch.tensor(2.0, dtype=torch.float64)):
+            assert gradcheck(lambda t, d=threshold: partial_norm(t, d), z, check_forward_ad=True)
+            assert gradgradcheck(lambda t, d=threshold: partial_norm(t, d), z)
+
+    def test_closed_form_is_what_differentiating_the_formula_gives_up_to_the_third_order(self):
+        def formula(t):
+            length = t.square().sum(1, keepdim=True).sqrt()
+            return torch.where(length > 2, 2 * t / length, t)
+
+        z = rows(4, 2)
+        assert z.norm(dim=1).min() < 2 < z.norm(dim=1).max()
+        for derivative in (jacrev, jacfwd, hessian, lambda f: jacrev(hessian(f)), lambda f: hessian(jacrev(f))):
+            ours = derivative(lambda t: partial_norm(t, 2.0).exp().sum())(z)
+            torch.testing.assert_close(ours, derivative(lambda t: formula(t).exp().sum())(z))
+
+    def test_gradients_of_runs_with_their_own_thresholds(self):
+        def loss(t, threshold):
+            return partial_norm(t, threshold).exp().sum()
+
+        z, thresholds = rows(6, 3), torch.tensor([0.5, 2.0, INF], dtype=torch.float64)
+        for derivative in (torch.func.grad, hessian):
+            together = torch.func.vmap(derivative(loss), in_dims=(None, 0))(z, thresholds)
+            alone = torch.stack([derivative(loss)(z, threshold) for threshold in thresholds.tolist()])
+            torch.testing.assert_close(together, alone)
 
 
 class TestPartialNormEverywhere:
@@ -179,6 +202,21 @@ class TestPartialNormEverywhere:
         (gradient,) = torch.autograd.grad(result[0, 0], z)
         expected = torch.tensor([[0.64, -0.48]], dtype=dtype) / (5 * size / threshold)
         torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=0)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_rows_of_every_length_side_by_side(self, dtype):
+        largest = 1e160 if dtype == torch.float64 else 1e20  # whose square is too large
+        lengths = torch.tensor([0.0, 1 / largest, 1.0, 2.0, 3.0, 1e4, largest], dtype=dtype)
+        z = (lengths[:, None] * torch.tensor([0.6, 0.8], dtype=dtype)).requires_grad_()
+        for threshold in (2.0, torch.tensor(2.0)):
+            result = partial_norm(z, threshold)
+            expected = lengths.clamp_max(2)[:, None] * torch.tensor([0.6, 0.8], dtype=dtype)
+            torch.testing.assert_close(result, expected, atol=0, rtol=4 * torch.finfo(dtype).eps)
+            (gradient,) = torch.autograd.grad(result[:, 0].sum(), z)
+            inside = (lengths <= 2)[:, None]
+            tangential = 2 / lengths.clamp_min(1)[:, None] * torch.tensor([0.64, -0.48], dtype=dtype)
+            expected = torch.where(inside, torch.tensor([1.0, 0.0], dtype=dtype), tangential)
+            torch.testing.assert_close(gradient, expected, atol=0, rtol=1e-5)
 
     @pytest.mark.parametrize("value", [0.0, 1e4, -1e4])
     def test_equal_logits_give_finite_value_and_gradient(self, value):
