@@ -48,6 +48,8 @@ def norm_loss(weight: Tensor) -> Tensor:
         TypeError: ``weight`` is not a floating-point tensor.
         ValueError: it has fewer than two dimensions, or rows without entries.
 
+    In a training loop: ``book/in_your_loop.md``.
+
     Example:
         >>> import torch
         >>> norm_loss(torch.tensor([[3.0, 4.0], [0.6, 0.8]]))  # (1 − 5)² + (1 − 1)²
@@ -81,6 +83,8 @@ class NormLoss(nn.Module):
         include: (name, weight) → whether it counts. Default: weights with two or more dimensions outside
             normalisation layers. Names are the network's own, without ``module.`` or ``_orig_mod.`` of a wrapper.
         exclude: (name, weight) → whether to leave it out after all.
+
+    In a training loop: ``book/in_your_loop.md``.
 
     Example:
         >>> import torch

@@ -50,6 +50,8 @@ def partial_norm(logits: Tensor, threshold: float | Tensor) -> Tensor:
         TypeError: ``logits`` is not a floating-point tensor, or ``threshold`` is not a number.
         ValueError: ``threshold`` is not positive, or there is no class.
 
+    In a training loop: ``book/in_your_loop.md``.
+
     Example:
         >>> import torch
         >>> partial_norm(torch.tensor([[3.0, 4.0], [0.3, 0.4]]), threshold=1.0)
@@ -163,6 +165,8 @@ def length_stability(logits: Tensor) -> Tensor:
         TypeError: ``logits`` is not a floating-point tensor.
         ValueError: there is no class.
 
+    In a training loop: ``book/in_your_loop.md``.
+
     Example:
         >>> import torch
         >>> length_stability(torch.tensor([[3.0, 4.0], [0.0, 1.0]]))  # lengths 5 and 1
@@ -192,6 +196,8 @@ class PartialNorm(nn.Module):
     Args:
         threshold: δ > 0, a number or a 0-d tensor.
 
+    In a training loop: ``book/in_your_loop.md``.
+
     Example:
         >>> import torch
         >>> PartialNorm(threshold=2.0)(torch.tensor([0.0, 8.0]))
@@ -214,6 +220,8 @@ class PartialNorm(nn.Module):
 
 class LengthStability(nn.Module):
     """`length_stability` as a module; ``on = "logits"`` tells `Objective` to hand it the raw logits.
+
+    In a training loop: ``book/in_your_loop.md``.
 
     Example:
         >>> import torch

@@ -62,6 +62,8 @@ def powergrad_cross_entropy(
         TypeError, ValueError: an argument is of the wrong type, shape or range; the message names it. Labels and
             probabilities are looked at on a CPU only, outside ``torch.compile`` and vmap.
 
+    In a training loop: ``book/in_your_loop.md``.
+
     Example:
         >>> import torch
         >>> logits = torch.tensor([[4.0, 0.0, 0.0]], requires_grad=True)
@@ -117,6 +119,8 @@ def powergrad_hook(
     Raises:
         TypeError, ValueError: an argument is of the wrong type, shape or range; the message names it.
 
+    In a training loop: ``book/in_your_loop.md``.
+
     Example:
         >>> import torch
         >>> logits, target = torch.tensor([[4.0, 0.0, 0.0]], requires_grad=True), torch.tensor([0])
@@ -157,6 +161,8 @@ def powergrad_hook(
 
 class PowerGradCrossEntropy(Criterion):
     """`powergrad_cross_entropy` as a module; the arguments are those of the function.
+
+    In a training loop: ``book/in_your_loop.md``.
 
     Example:
         >>> import torch

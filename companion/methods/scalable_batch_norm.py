@@ -70,6 +70,8 @@ def scalable_batch_norm(
         ValueError: an argument is out of range or of the wrong shape, one running statistic comes without the other,
             ``training=False`` without them, or a training batch with one value a class.
 
+    In a training loop: ``book/in_your_loop.md``.
+
     Example:
         >>> import torch
         >>> scalable_batch_norm(torch.tensor([[1.0, 5.0], [3.0, 1.0]]), scale=0.5, eps=0.0)
@@ -101,6 +103,8 @@ class ScalableBatchNorm(_BatchNorm):
     Buffers:
         running_mean, running_var: (C,).
         num_batches_tracked: how many batches they have seen.
+
+    In a training loop: ``book/in_your_loop.md``.
 
     Example:
         >>> import torch

@@ -62,6 +62,8 @@ def tamed_cross_entropy(
         TypeError, ValueError: an argument is of the wrong type, shape or range; the message names it. Labels and
             probabilities are looked at on a CPU only, outside ``torch.compile`` and vmap.
 
+    In a training loop: ``book/in_your_loop.md``.
+
     Example:
         >>> import torch
         >>> logits, target = torch.tensor([[2.0, 0.0], [0.0, 6.0]]), torch.tensor([0, 0])
@@ -129,6 +131,8 @@ def tamed_posterior(probs: Tensor, alpha: float | Tensor, dim: int = 1) -> Tenso
 
 class TamedCrossEntropy(Criterion):
     """`tamed_cross_entropy` as a module; the arguments are those of the function.
+
+    In a training loop: ``book/in_your_loop.md``.
 
     Example:
         >>> import torch

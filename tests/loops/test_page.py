@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 
 import pytest
 
+import companion
 from companion import bench
 
 from .conftest import FOLDER
@@ -45,6 +47,24 @@ def changed(text: str) -> list[int]:
     # The bracket that ends a changed statement belongs to it.
     ends = {node.end_lineno for node in ast.walk(tree) if isinstance(node, ast.stmt) and node.lineno in found}
     return sorted(found | {number for number in ends if text.splitlines()[number - 1].strip() == ")"})
+
+
+METHODS = (
+    "partial_norm",
+    "length_stability",
+    "PartialNorm",
+    "LengthStability",
+    "scalable_batch_norm",
+    "ScalableBatchNorm",
+)
+METHODS += ("powergrad_cross_entropy", "powergrad_hook", "PowerGradCrossEntropy", "tamed_cross_entropy")
+METHODS += ("TamedCrossEntropy", "norm_loss", "NormLoss")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_help_names_the_page(root, name):
+    assert "book/in_your_loop.md" in inspect.getdoc(getattr(companion, name))
+    assert (root / "book" / "in_your_loop.md").is_file()
 
 
 def test_every_example_is_shown_once(page):
