@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 py
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-long notebooks picture lab format newest lock environment clean
+.PHONY: help book test test-long test-versions notebooks picture lab format newest lock environment clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ test: environment  ## run every check that CI runs
 test-long: environment  ## the same with the long forms of the tests; a small Ray cluster is one of them
 	@.venv/bin/uv pip install --python .venv --quiet --no-config "ray>=2.9"
 	@$(RUN) -m book.tools.check --long
+
+test-versions: environment  ## make test with every Python allowed, the library's tests with the oldest packages; VERSIONS="3.12 oldest" chooses
+	@$(RUN) -m book.tools.versions $(VERSIONS)
 
 notebooks: environment  ## write plain-Markdown copies of the notebooks for Colab to _build/colab
 	@$(RUN) -m book.tools.portable

@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from companion import bench, methods
 from companion.bench import __main__ as command
-from companion.bench import cost, page, parts
+from companion.bench import cost, page, parts, training
 from companion.bench.cases import BASELINE, CASES, Case
+from companion.data import load
 
 # What is no loss on logits by itself: targets, links, heads' parts, hooks, penalties on weights, clipping.
 OTHERS = {
@@ -258,6 +259,28 @@ class TestParts:
         assert lines[0].endswith(" % | exact |")
 
 
+class TestTraining:
+    def test_ratio_counts_the_runs_that_go_at_once(self, monkeypatch):
+        clock = iter(range(100))  # every epoch takes one tick
+        monkeypatch.setattr(training.time, "perf_counter", lambda: next(clock))
+        pair = training._Pair(lambda: None, lambda: None, steps=10, networks=())
+        ratio = training._compared("three", 3, pair, rounds=2)
+        assert (ratio.ratio, ratio.low, ratio.high, ratio.plain_ms) == (3, 3, 3, 100)
+        assert str(ratio) == "three, 3 at once: 3.00 (3.00–3.00) times the plain loop, whose step takes 100.00 ms"
+
+    @pytest.mark.parametrize("name", training.OBJECTIVES)
+    def test_both_loops_learn(self, name):
+        """A loop that forgot its step, or stepped upwards, would be measured too."""
+        images = load("mnist", sample=True)
+        pair = training._perceptrons(images, training.OBJECTIVES[name], 2)
+        inputs, labels = images.normalised(), images.labels
+        for network, epoch in zip(pair.networks, (pair.plain, pair.ours), strict=True):
+            before = functional.cross_entropy(network(inputs), labels)
+            for _ in range(10):
+                epoch()
+            assert functional.cross_entropy(network(inputs), labels) < 0.95 * before
+
+
 class TestPages:
     def test_places_are_filled(self, monkeypatch):
         monkeypatch.setitem(page._FILLINGS, "made", lambda: "A sentence.")
@@ -289,6 +312,13 @@ class TestCommand:
     def test_parts(self, capsys):
         assert command.main(["parts"]) == 0
         assert capsys.readouterr().out == bench.parts_table() + "\n"
+
+    def test_training(self, capsys):
+        assert command.main(["training", "--runs", "2", "--rounds", "1", "--device", "cpu"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        names = [line.partition(", 2 at once: ")[0] for line in lines]
+        perceptrons = [f"perceptron, {name}" for name in training.OBJECTIVES]
+        assert names in ([*perceptrons, "GCN, Cora", "GAT, Cora"], perceptrons)
 
     @pytest.mark.parametrize("size", ["8", "0x3", "8x3x1", "ax3"])
     def test_a_size_that_is_none_is_refused(self, size, capsys):

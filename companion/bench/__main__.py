@@ -1,4 +1,4 @@
-"""``python -m companion.bench methods`` and ``python -m companion.bench parts``."""
+"""``python -m companion.bench``: ``methods``, ``parts``, ``training``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import torch
 import companion
 from companion.bench import CASES, SIZES, cost_table, made_with, measure, parts_table
 from companion.bench.cost import CLOCKS, MODES
+from companion.bench.training import training_ratios
 
 QUICK = {"rounds": 5, "sample_ms": 2.0}
 
@@ -49,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
     methods.add_argument("--json", type=Path, metavar="FILE", help="write the record to this file")
     methods.add_argument("--quick", action="store_true", help="eager only, few rounds: to see that it runs")
     commands.add_parser("parts", help="how far the gradient of a batch in parts is from that of the whole batch")
+    training = commands.add_parser("training", help="how much faster stacked runs train than a plain loop")
+    training.add_argument("--runs", nargs="+", type=int, default=[1, 5, 10], metavar="N", help="runs at once")
+    training.add_argument("--device", help="cpu, cuda or mps; default what there is")
+    training.add_argument("--threads", type=int, help="of torch; default what it takes")
+    training.add_argument("--rounds", type=int, default=15, metavar="N", help="epochs of each")
     return top
 
 
@@ -72,6 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
+    if chosen.command == "training":
+        device = companion.device(chosen.device)
+        for line in training_ratios(chosen.runs, device=device, rounds=chosen.rounds):
+            print(line, flush=True)
+        return 0
     allocator = keep_freed_memory()
     modes, how = (("eager",), QUICK) if chosen.quick else (chosen.modes, {"rounds": chosen.rounds})
     record = measure(
