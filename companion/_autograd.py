@@ -12,8 +12,8 @@ def closed_form(rule: type) -> Callable[..., Any]:
     """Return the function that a class with the static methods of a `torch.autograd.Function` describes.
 
     No single Function serves everywhere. `torch.func` wants ``setup_context``, and for forward mode a ``jvp``;
-    `torch.compile` traces none that has a ``jvp``; and in eager mode ``setup_context`` costs as much as ten small
-    operations, since arguments are then bound by name. So the rule becomes three.
+    `torch.compile` traces none that has a ``jvp``, and torch 2.4's none with ``setup_context``; in eager mode that costs as
+    much as ten small operations, since arguments are then bound by name. So the rule becomes three.
 
     Args:
         rule: has ``forward(*arguments)``, ``setup_context(ctx, inputs, output)``, ``backward(ctx, *gradients)`` and
@@ -41,20 +41,22 @@ def closed_form(rule: type) -> Callable[..., Any]:
     """
 
     class Traced(torch.autograd.Function):
-        generate_vmap_rule = True
-        forward, setup_context, backward = map(staticmethod, (rule.forward, rule.setup_context, rule.backward))
-
-    class Transformed(Traced):
-        jvp = staticmethod(rule.jvp)
-
-    class Eager(torch.autograd.Function):
-        backward, jvp = staticmethod(rule.backward), staticmethod(rule.jvp)
+        backward = staticmethod(rule.backward)
 
         @staticmethod
         def forward(ctx: Any, *arguments: Any) -> Any:
             output = rule.forward(*arguments)
             rule.setup_context(ctx, arguments, output)
             return output
+
+    class Eager(Traced):
+        jvp = staticmethod(rule.jvp)
+
+    class Transformed(torch.autograd.Function):
+        generate_vmap_rule = True
+        forward, setup_context, backward, jvp = map(
+            staticmethod, (rule.forward, rule.setup_context, rule.backward, rule.jvp)
+        )
 
     def apply(*arguments: Any) -> Any:
         if torch.compiler.is_compiling():

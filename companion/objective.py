@@ -130,13 +130,13 @@ class Objective(nn.Module):
         given = {"logits": self._raw_logits(logits, target, features), "features": features, "model": model}
         terms = {"criterion": _scalar("criterion", self.criterion(self.transform(given["logits"]), target))}
         loss = terms["criterion"]
-        for name, (penalty, weight) in self.penalties.items():
-            argument = given[penalty.on]
+        for term in self._penalties:
+            name, argument = term.name, given[term.on]
             if argument is None:
-                raise ValueError(f"penalty {name!r} acts on {penalty.on}: call objective(…, {penalty.on}=…)")
-            arguments = (argument, target) if penalty.on == "features" else (argument,)
-            terms[name] = _scalar(name, penalty(*arguments))
-            loss = loss + as_hyperparameter(weight, terms[name].dtype) * terms[name]
+                raise ValueError(f"penalty {name!r} acts on {term.on}: call objective(…, {term.on}=…)")
+            arguments = (argument, target) if term.on == "features" else (argument,)
+            terms[name] = _scalar(name, term.part(*arguments))
+            loss = loss + as_hyperparameter(term.weight, terms[name].dtype) * terms[name]
         return {**terms, "loss": loss}
 
     def transform(self, logits: Tensor) -> Tensor:
@@ -181,7 +181,7 @@ class _Weighted(nn.Module):
 
     def __init__(self, name: str, part: Any, weight: float | Tensor) -> None:
         super().__init__()
-        self.name, self.part = name, part
+        self.name, self.part, self.on = name, part, getattr(part, "on", None)
         keep_hyperparameter(self, "weight", weight)
 
 

@@ -245,10 +245,11 @@ def _train(
             # less their means. Differentiation need not know of a shift that changes nothing.
             mean, var = torch.zeros_like(shift), torch.ones_like(shift)
             centred = z - _along(shift, z, axis)
-            gain = scale.expand_as(shift) if isinstance(scale, Tensor) else torch.full_like(shift, scale)
+            # A gain for each run of a stack has wrong derivatives in torch 2.4; a factor of the result has right ones.
+            gain, factor = (None, scale) if isinstance(scale, Tensor) else (torch.full_like(shift, scale), None)
             # With momentum 1 its running statistics are those of the batch.
             result = functional.batch_norm(centred, mean, var, gain, None, True, 1.0, eps)
-            return result, shift + mean, var, None
+            return result if factor is None else factor * result, shift + mean, var, None
     masked = z == -math.inf
     count = (~masked).to(z.dtype).sum(others)  # (C,)
     if total is not None:

@@ -352,7 +352,7 @@ from companion import ScalableBatchNorm
 
 def work(rank, folder):
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    data = torch.load(f"{folder}/data.pt")
+    data = torch.load(f"{folder}/data.pt", weights_only=True)
     own = slice(0, 2) if rank == 0 else slice(2, 7)  # uneven on purpose
     norm = ScalableBatchNorm(3, scale=0.8, synchronised=True).double()
     z = data["z"][own].clone().requires_grad_()
@@ -378,7 +378,7 @@ def test_synchronised_processes_are_one_batch(tmp_path: Path):
     z, seed = rows(7, 3), rows(7, 3, seed=1)
     torch.save({"z": z, "seed": seed}, tmp_path / "data.pt")
     subprocess.run([sys.executable, "-c", PROCESSES, tmp_path], check=True, timeout=500)
-    answers = [torch.load(tmp_path / f"answer{rank}.pt") for rank in range(2)]
+    answers = [torch.load(tmp_path / f"answer{rank}.pt", weights_only=True) for rank in range(2)]
 
     norm = ScalableBatchNorm(3, scale=0.8).double()
     whole = z.clone().requires_grad_()
