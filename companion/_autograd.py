@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 
-def closed_form(rule: type) -> Callable[..., Any]:
+def closed_form(rule: type, *, may_be_none: bool = False) -> Callable[..., Any]:
     """Return the function that a class with the static methods of a `torch.autograd.Function` describes.
 
     No single Function serves everywhere. `torch.func` wants ``setup_context``, and for forward mode a ``jvp``;
@@ -18,6 +18,7 @@ def closed_form(rule: type) -> Callable[..., Any]:
     Args:
         rule: has ``forward(*arguments)``, ``setup_context(ctx, inputs, output)``, ``backward(ctx, *gradients)`` and
             ``jvp(ctx, *tangents)``, made of differentiable operations.
+        may_be_none: ``backward`` takes None for a gradient that is zero, which saves writing zeros. (Keyword only.)
 
     Example:
         >>> @closed_form
@@ -47,6 +48,7 @@ def closed_form(rule: type) -> Callable[..., Any]:
         def forward(ctx: Any, *arguments: Any) -> Any:
             output = rule.forward(*arguments)
             rule.setup_context(ctx, arguments, output)
+            ctx.set_materialize_grads(not may_be_none)
             return output
 
     class Eager(Traced):

@@ -23,7 +23,7 @@ LIBRARY = ("tests/methods", "tests/models", "tests/data", "tests/training", "tes
 LIBRARY += ("tests/symbolic", "tests/test_objective.py", "tests/test_geometry.py", "tests/test_numerics.py")
 LIBRARY += ("tests/test_checks.py", "tests/test_package.py")
 EXTRAS = "vision,graph,math,plots,experiments"
-TOOLS = ("pytest==8.*", "pytest-timeout", "pytest-xdist", "hypothesis")
+TOOLS = ("pytest==8.*", "pytest-timeout", "pytest-xdist", "hypothesis", "hatchling", "editables")
 
 
 def executable(version: str) -> str | None:

@@ -115,7 +115,6 @@ class _Projection:
         saved = output if ctx.number is not None else (*output, threshold)
         ctx.save_for_backward(*saved)
         ctx.save_for_forward(*saved)
-        ctx.set_materialize_grads(False)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor | None, of_factor: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -127,7 +126,7 @@ class _Projection:
         return change, -ctx.saved_tensors[1] * radial
 
 
-_project = closed_form(_Projection)
+_project = closed_form(_Projection, may_be_none=True)
 
 
 def _differential(ctx: Any, change: Tensor | None, of_factor: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -92,7 +92,7 @@ class GraphTrainee:
         """Take one step of every run; its dropout is drawn from (seed, epoch)."""
         self.stack.train()
         for generator, seed in zip(self.generators, self.seeds, strict=True):
-            generator.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1))
+            generator.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]) >> 1)
         rate = self.lr * self.recipe.schedule.factor(epoch - 1, self.recipe.epochs)
         for group in self.optimiser.param_groups:
             group["lr"] = rate

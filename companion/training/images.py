@@ -324,4 +324,4 @@ class ImageTrainee:
 
 def _seed(*parts: int) -> int:
     """Return a seed for torch that depends on all parts."""
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0]) >> 1

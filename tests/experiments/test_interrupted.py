@@ -31,7 +31,7 @@ registry.registered = lambda: {"killed": Experiment(
     (Setting(Images("mnist", noise=UniformNoise(0.2), augment=("shift1",)), Network("mlp", sizes=(784, 12)), Sgd(momentum=0.9), stack=2),
      Setting(Graph("cora"), Network("gcn"), Sgd(momentum=0.9), stack=2, epochs=8)),
     SameRate("SBN", "vanilla"),
-    sizes={"smoke": {"search": Search(points=3, seeds=2, epochs=2, moves=1), "seeds": 3}},
+    sizes={"smoke": {"search": Search(points=2, seeds=2, epochs=2, moves=1), "seeds": 2}},
 )}
 experiments.run("killed", "smoke", folder=sys.argv[1], fresh=True, verbose=False, checkpoint_every=0.0)
 print("finished")
@@ -64,7 +64,7 @@ def contents(folder):
     }
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
 def test_killed_runs_are_clean_runs(kills, tmp_path):
     start = time.monotonic()
     assert run(tmp_path / "clean")

@@ -140,7 +140,7 @@ def test_steps_are_the_plain_loop_s(raw, seeds):
 def _dropout_seed(seed, epoch):
     import numpy as np
 
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]) >> 1
 
 
 def test_dropout_is_drawn_from_the_seed_and_the_epoch(raw):

@@ -188,7 +188,7 @@ def test_augmentation_is_each_image_s_own_and_each_epoch_s(make):
 
     def augmented(images, seed, epoch, start):
         generator = torch.Generator().manual_seed(
-            int(np.random.SeedSequence((seed, epoch, 1)).generate_state(1, np.uint64)[0] >> 1)
+            int(np.random.SeedSequence((seed, epoch, 1)).generate_state(1, np.uint64)[0]) >> 1
         )
         shifts = torch.randint(-reach, reach + 1, (2, 70), generator=generator)[:, start : start + len(images)]
         flips = (torch.rand(70, generator=generator) < 0.5)[start : start + len(images)]
