@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from companion._extras import require
-from companion.results.judging import WORDS, word
+from companion.results.judging import WORDS, side, word
 from companion.results.recorded import Results, load
 from companion.results.statistics import Components, components, components_of_sums, variance_of_mean
 
@@ -239,7 +239,8 @@ def simulate(
     Returns:
         Lines with ``coverage`` (percent of the intervals that hold the true difference; for "seeds only, these examples",
         the true difference on the drawn images), ``half_width`` (means, in points), and ``words`` (percent of each word:
-        at the own rates alone, and with comparisons at equal rates whose true effect is the same).
+        at the own rates alone, with comparisons at equal rates whose true effect is the same, and by a rule that takes every
+        other side there for a change).
     """
     generator = np.random.default_rng(seed)
     effects = [setting.effect * ratio for ratio in ratios]
@@ -276,12 +277,19 @@ def _line(pairs: Sequence[Components], truth: float, here: np.ndarray, paper: fl
     words = {
         "own rates": Counter(word(paper, one) for one in ends[0]),
         "equal rates too": Counter(word(paper, *three) for three in zip(*ends, strict=True)),
+        "sides alone": Counter(_by_sides_alone(paper, *three) for three in zip(*ends, strict=True)),
     }
     return {
         "coverage": coverage,
         "half_width": {kind: round(float(half.mean()), 4) for kind, half in own.items()},
         "words": {name: {one: round(100 * count[one] / total, 2) for one in WORDS} for name, count in words.items()},
     }
+
+
+def _by_sides_alone(paper: float, own: tuple[float, float], *equal_rates: tuple[float, float]) -> str:
+    """Return the word of a rule that forgives chance nothing: what shows why `word` asks for more than another side."""
+    changes = any(side(*own) != side(*other) for other in equal_rates)
+    return "depends on tuning" if changes else word(paper, own)
 
 
 def _percent(hits: np.ndarray) -> float:

@@ -14,6 +14,7 @@ from companion.results.statistics import paired, resampled, two_way
 
 PAPER = 0.5
 UNCLEAR, AGREES, SMALLER, OPPOSITE = (-0.1, 0.6), (0.1, 0.6), (0.1, 0.4), (-0.4, -0.1)
+NOTHING = (-0.3, 0.3)  # is not clear, and excludes the difference in the middle of AGREES
 
 
 @dataclasses.dataclass
@@ -96,11 +97,14 @@ def test_word_at_one_rate(low, high, expected):
         (AGREES, (AGREES, AGREES), "agrees"),
         (AGREES, (SMALLER, AGREES), "agrees"),  # size is not clearness
         (SMALLER, (AGREES,), "smaller"),
-        (AGREES, (AGREES, UNCLEAR), "depends on tuning"),
-        (AGREES, (UNCLEAR, AGREES), "depends on tuning"),
-        (AGREES, (UNCLEAR,), "depends on tuning"),  # one that is in does not wait for the other
+        (AGREES, (AGREES, NOTHING), "depends on tuning"),
+        (AGREES, (NOTHING, AGREES), "depends on tuning"),
+        (AGREES, (NOTHING,), "depends on tuning"),  # one that is in does not wait for the other
+        (AGREES, (AGREES, UNCLEAR), "agrees"),  # no longer clear, but chance explains it
+        (AGREES, ((-0.1, 0.35),), "agrees"),  # an end that equals the difference holds it
         (AGREES, (OPPOSITE, AGREES), "depends on tuning"),
-        (UNCLEAR, (AGREES, UNCLEAR), "depends on tuning"),
+        (UNCLEAR, (AGREES, UNCLEAR), "no clear effect"),
+        (UNCLEAR, ((0.3, 0.6), UNCLEAR), "depends on tuning"),
         (UNCLEAR, (UNCLEAR, OPPOSITE), "depends on tuning"),
         (UNCLEAR, ((-0.6, 0.1), UNCLEAR), "no clear effect"),  # an unclear sign counts for nothing
         (OPPOSITE, (OPPOSITE, OPPOSITE), "opposite"),

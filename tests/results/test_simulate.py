@@ -121,8 +121,20 @@ def test_the_recorded_table_is_whole():
             assert tuple(words) == tuple(WORDS)
             assert sum(words.values()) == pytest.approx(100, abs=0.05)
         # A rule that looks at more comparisons can only move words to the last one.
-        own, too = line["words"]["own rates"], line["words"]["equal rates too"]
-        assert all(too[key] <= own[key] for key in WORDS if key != "depends on tuning")
+        own, too, sides = (line["words"][rule] for rule in ("own rates", "equal rates too", "sides alone"))
+        assert all(sides[key] <= too[key] <= own[key] for key in WORDS if key != "depends on tuning")
+
+
+def test_the_rule_does_not_take_chance_for_tuning():
+    """In every line the true effect is the same at all rates: whoever says "depends on tuning" is wrong."""
+    lines = tables.load("judging")["lines"]
+    wrong = {
+        rule: [line["words"][rule]["depends on tuning"] for line in lines]
+        for rule in ("equal rates too", "sides alone")
+    }
+    assert max(wrong["equal rates too"]) < 9
+    nothing = [line["words"]["sides alone"]["depends on tuning"] for line in lines if line["effect"] == 0]
+    assert (round(min(nothing)), round(max(nothing)), round(max(wrong["sides alone"]))) == (9, 15, 61)
 
 
 def test_each_interval_covers_what_it_speaks_of():
