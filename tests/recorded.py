@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pytest
 
 from companion.results import Results
 
@@ -105,9 +104,3 @@ def _curve(arm: str, name: str, seed: int, curves: Mapping[tuple[str, str], Sequ
         given if given is not None else np.linspace(1.0, 0.5, len(EPOCHS)) + (*ARMS, *CONTROLS).index(arm), dtype=float
     )
     return [float(value) for value in values * (1 + 0.001 * seed)]
-
-
-@pytest.fixture
-def results() -> Callable[..., Results]:
-    """Make synthetic recorded runs; see `synthetic`."""
-    return synthetic

@@ -20,7 +20,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.environment.collectors.toctree import TocTreeCollector
 
-from companion import bench, chapter, widgets
+from companion import bench, page, widgets
 
 COLAB_BRANCH = "colab"
 
@@ -56,7 +56,7 @@ def fill_places(app: Sphinx, docname: str, source: list[str]) -> None:
     Notebooks bring theirs as output.
     """
     if app.env.doc2path(docname).endswith(".md"):
-        source[0] = chapter.fill_places(widgets.fill_places(bench.fill_places(source[0])))
+        source[0] = page.fill_places(widgets.fill_places(bench.fill_places(source[0])))
 
 
 def chapter_number(docname: str) -> int | None:

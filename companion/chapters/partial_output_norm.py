@@ -15,11 +15,13 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from companion import papers, plots
-from companion.chapter import _recorded
-from companion.chapter._display import Panel, Prose, say
-from companion.chapter._exercises import Feedback, check_function, check_number, feedback
-from companion.chapter._quiz import Question, quiz
-from companion.chapter._recorded import (
+from companion.geometry import confidence_ceiling, entropy, expected_calibration_error, fit_temperature
+from companion.methods.partial_output_norm import partial_norm
+from companion.page import sentences as _recorded
+from companion.page.display import Panel, Prose, say
+from companion.page.exercises import Feedback, check_function, check_number, feedback
+from companion.page.quiz import Question, quiz
+from companion.page.sentences import (
     NO_GAIN,
     ends,
     gain_or_why,
@@ -33,9 +35,7 @@ from companion.chapter._recorded import (
     steady_arms,
     table_of_matched_gains,
 )
-from companion.chapter._tables import compare, diverged, interval_text, render_table, verdict
-from companion.geometry import confidence_ceiling, entropy, expected_calibration_error, fit_temperature
-from companion.methods.partial_output_norm import partial_norm
+from companion.page.tables import compare, diverged, interval_text, render_table, verdict
 
 # --- figures from recorded runs ------------------------------------------------------------------------------------
 

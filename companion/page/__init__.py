@@ -6,18 +6,17 @@ figures, sentences and exercise checks live in a module of its name beside this 
 `ends`, `gain_or_why` and their kin for recorded runs, `check_number` and its kin for answers, `quiz` for questions.
 
 Example:
-    >>> from companion.chapter import say
+    >>> from companion.page import say
     >>> say(f"The loss is {0.2410:.2f}.")
     The loss is 0.24.
 """
 
 from __future__ import annotations
 
-from companion.chapter._display import Panel, Prose, equation, say
-from companion.chapter._exercises import Feedback, check_function, check_number, check_numbers, check_truth
-from companion.chapter._page import at_a_glance, fill_places, you_are_here
-from companion.chapter._quiz import Question, quiz
-from companion.chapter._recorded import (
+from companion.page.display import Panel, Prose, equation, say
+from companion.page.exercises import Feedback, check_function, check_number, check_numbers, check_truth
+from companion.page.quiz import Question, quiz
+from companion.page.sentences import (
     NO_GAIN,
     ends,
     gain_or_why,
@@ -34,9 +33,10 @@ from companion.chapter._recorded import (
     steady_arms,
     table_of_matched_gains,
 )
-from companion.chapter._setup import setup
-from companion.chapter._source import source_beside
-from companion.chapter._tables import (
+from companion.page.setup import setup
+from companion.page.source import source_beside
+from companion.page.strip import at_a_glance, fill_places, you_are_here
+from companion.page.tables import (
     Comparison,
     claims_table,
     compare,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from companion.chapter._display import SANS, Panel, inline, plain, style
+from companion.page.display import SANS, Panel, inline, plain, style
 
 
 @dataclass(frozen=True, repr=False)

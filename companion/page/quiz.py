@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from companion.chapter._display import MUTED, RULE, SANS, Panel, inline, plain, style
+from companion.page.display import MUTED, RULE, SANS, Panel, inline, plain, style
 
 
 @dataclass(frozen=True)

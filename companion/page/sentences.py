@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from companion.chapter._display import Panel, Prose, say
-from companion.chapter._tables import diverged, interval_text, render_table
+from companion.page.display import Panel, Prose, say
+from companion.page.tables import diverged, interval_text, render_table
 
 NO_GAIN = ("not run", "unfinished", "diverged")
 """Why there may be no paired difference."""

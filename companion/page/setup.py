@@ -14,7 +14,7 @@ from importlib import metadata
 import torch
 
 import companion
-from companion.chapter._display import MUTED, SANS, Panel, style
+from companion.page.display import MUTED, SANS, Panel, style
 
 PACKAGES: dict[str, tuple[str, ...]] = {
     "math": ("sympy",),

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
-from companion.chapter._display import MONO, MUTED, RULE, SANS, Panel, inline, plain, style
+from companion.page.display import MONO, MUTED, RULE, SANS, Panel, inline, plain, style
 
 
 def body_of(function: Callable[..., Any]) -> str:
@@ -20,7 +20,7 @@ def body_of(function: Callable[..., Any]) -> str:
         TypeError: ``function`` is neither a function nor a class.
 
     Example:
-        >>> from companion.chapter import say
+        >>> from companion.page import say
         >>> body_of(say).splitlines()[0]
         'def say(*sentences: str) -> Prose:'
     """
@@ -47,7 +47,7 @@ def source_beside(function: Callable[..., Any], *formulas: str) -> Panel:
         TypeError: ``function`` is neither a function nor a class.
 
     Example:
-        >>> from companion.chapter import say
+        >>> from companion.page import say
         >>> "def say" in source_beside(say, "it says").text
         True
     """

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from companion import papers
-from companion.chapter._display import MUTED, RULE, SANS, Panel, inline, plain, style
+from companion.page.display import MUTED, RULE, SANS, Panel, inline, plain, style
 
 PLACES = ("backbone", "head", "logits", "transform", "criterion", "penalty", "update")
 """The places of one training step, in the order in which a batch meets them."""
@@ -107,7 +107,7 @@ def you_are_here(*places: str, chapter: str = "") -> Panel:
         known = ", ".join(METHODS)
         raise ValueError(
             f"unknown chapter {chapter!r}; there are: {known}. A new method gets its entry in METHODS of "
-            "companion/chapter/_page.py"
+            "companion/page/strip.py"
         )
     css = style(
         f""".luc-strip{{font:400 15px/1.3 {SANS};border-block:1px solid {RULE};margin:1em 0 2em;max-width:1080px}}

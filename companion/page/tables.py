@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from companion import papers
-from companion.chapter._display import MUTED, RULE, SANS, Panel, inline, plain, style
+from companion.page.display import MUTED, RULE, SANS, Panel, inline, plain, style
 from companion.results import holm
 
 VERDICTS = {

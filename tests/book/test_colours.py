@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from companion import plots
-from companion.chapter._page import METHODS as METHODS_OF_THE_STRIP
+from companion.page.strip import METHODS as METHODS_OF_THE_STRIP
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_METHOD = ("page", "card", "ink", "rule", "link")
@@ -146,7 +146,7 @@ def test_every_method_s_token_has_a_style_and_every_style_a_token() -> None:
 
 def test_every_method_s_token_has_its_dot_in_the_strip() -> None:
     assert {method.colour for method in METHODS_OF_THE_STRIP.values()} == set(METHODS) - {"muted"}, (
-        "METHODS in companion/chapter/_page.py"
+        "METHODS in companion/page/strip.py"
     )
 
 

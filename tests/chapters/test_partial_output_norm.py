@@ -11,9 +11,9 @@ import torch
 
 from companion import papers
 from companion import results as recorded_results
-from companion.chapter import Prose, place_in_search, search_rank
-from companion.chapter import partial_output_norm as chapter
+from companion.chapters import partial_output_norm as chapter
 from companion.experiments.partial_output_norm import ARMS as RECORDED_ARMS
+from companion.page import Prose, place_in_search, search_rank
 from companion.results import Results
 
 ARMS = tuple(arm.name for arm in RECORDED_ARMS)

@@ -1,6 +1,6 @@
 """Every notebook keeps the template's habits, a paper's chapter its order of sections; what only one chapter has to keep.
 
-Run one notebook's tests by its number: ``pytest tests/chapter -k 02_``.
+Run one notebook's tests by its number: ``pytest tests/notebooks -k 02_``.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def test_the_first_cell_never_installs_torch(stem: str) -> None:
 @pytest.mark.parametrize("stem", STEMS)
 def test_the_strip_names_the_chapters_own_method(stem: str) -> None:
     """Without its own name a chapter's strip would link to the page that shows it."""
-    from companion.chapter._page import METHODS
+    from companion.page.strip import METHODS
 
     (strip,) = [source for source, _ in code(stem) if "you_are_here(" in source]
     named = re.findall(r'chapter="([^"]+)"', strip)

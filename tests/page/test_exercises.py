@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
-from companion.chapter import check_function, check_number, check_numbers, check_truth
-from companion.chapter import partial_output_norm as chapter
+from companion.chapters import partial_output_norm as chapter
 from companion.methods import partial_norm
+from companion.page import check_function, check_number, check_numbers, check_truth
 
 
 def test_number_right_slip_hint_and_open() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
@@ -14,7 +15,9 @@ import pytest
 from bs4 import BeautifulSoup
 
 from companion import papers
-from companion.chapter import (
+from companion.methods import partial_norm
+from companion.methods.partial_output_norm import PartialNorm
+from companion.page import (
     Question,
     at_a_glance,
     equation,
@@ -25,13 +28,11 @@ from companion.chapter import (
     source_beside,
     you_are_here,
 )
-from companion.chapter import _page as page
-from companion.chapter import _setup as first_cell
-from companion.chapter._display import inline, plain
-from companion.methods import partial_norm
-from companion.methods.partial_output_norm import PartialNorm
+from companion.page import strip as page
+from companion.page.display import inline, plain
 
 ROOT = Path(__file__).parents[2]
+first_cell = importlib.import_module("companion.page.setup")  # as an attribute of `page` the name is the function
 MAP = '<div data-methods="map" data-chapters="../notebooks/"></div>'
 
 
@@ -150,7 +151,7 @@ class TestHead:
 
     @pytest.mark.parametrize(
         ("places", "chapter", "says"),
-        [(("loss",), "", "unknown place 'loss'"), ((), "P-ON", "unknown chapter 'P-ON'.*chapter/_page.py")],
+        [(("loss",), "", "unknown place 'loss'"), ((), "P-ON", "unknown chapter 'P-ON'.*page/strip.py")],
     )
     def test_strip_refuses_unknown_names(self, places: tuple[str, ...], chapter: str, says: str) -> None:
         with pytest.raises(ValueError, match=says):
@@ -199,7 +200,7 @@ class TestSource:
     def test_source_is_the_librarys_without_its_docstring(self) -> None:
         panel = source_beside(partial_norm, r"$\Gamma(z)$, the ball")
         text = soup(panel).text
-        assert "torch.where(outside, threshold * direction, z)" in text
+        assert "_project(z, factor, threshold, axis, masks)" in text
         assert "Shorten each logit vector" not in text
         assert "companion.methods.partial_output_norm.partial_norm" in text
         assert soup(panel).select_one("span.math").text == r"\(\Gamma(z)\)"
@@ -208,10 +209,10 @@ class TestSource:
         assert "class PartialNorm" in source_beside(PartialNorm, "as a module").text
 
     def test_without_pygments_the_code_is_plain(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from companion.chapter import _source
+        from companion.page import source
 
         fake = SimpleNamespace(util=SimpleNamespace(find_spec=lambda name: None))
-        monkeypatch.setattr(_source, "importlib", fake)
+        monkeypatch.setattr(source, "importlib", fake)
         assert "def partial_norm" in soup(source_beside(partial_norm, "x")).pre.text
 
     def test_a_formula_is_needed(self) -> None:

@@ -10,7 +10,8 @@ import pytest
 from bs4 import BeautifulSoup
 
 from companion import papers
-from companion.chapter import (
+from companion.experiments.partial_output_norm import ARMS as RECORDED_ARMS
+from companion.page import (
     claims_table,
     compare,
     error_table,
@@ -21,8 +22,7 @@ from companion.chapter import (
     table_beside,
     verdict,
 )
-from companion.chapter._tables import VERDICTS, knobs_text
-from companion.experiments.partial_output_norm import ARMS as RECORDED_ARMS
+from companion.page.tables import VERDICTS, knobs_text
 from companion.results import Results
 
 ARMS = tuple(arm.name for arm in RECORDED_ARMS)
