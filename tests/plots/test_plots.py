@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from companion import plots
+from companion import look, plots
+from companion.plots import labels, runs, showing
 
 ARMS = ("vanilla", "weight decay", "P-ON", "norm only", "stability only", "P-ON + weight decay")
 
@@ -185,7 +186,7 @@ def test_alt_cannot_be_left_out() -> None:
     ],
 )
 def test_the_first_sentence_of_the_caption_is_bold(caption: str, bold: str) -> None:
-    assert plots._caption(caption).startswith(f"<strong>{bold}</strong>")
+    assert showing._caption(caption).startswith(f"<strong>{bold}</strong>")
 
 
 def test_captions_are_escaped() -> None:
@@ -272,13 +273,13 @@ def test_a_length_starts_at_zero() -> None:
 
 
 def test_every_arm_has_its_own_look() -> None:
-    looks = [(style.token, str(style.dash), style.marker) for style in plots.METHOD_STYLE.values()]
+    looks = [(style.token, str(style.dash), style.marker) for style in look.styles().values()]
     assert len(set(looks)) == len(looks)
     assert len({(token, dash) for token, dash, _ in looks}) == len(looks)
 
 
 def test_an_arm_without_a_style_is_refused() -> None:
-    with pytest.raises(ValueError, match="METHOD_STYLE"):
+    with pytest.raises(ValueError, match=r"\[\[arms\]\]"):
         plots.draw_curves(plots.figure()[1], False, Recorded(("sixth method",)), "length")
     with pytest.raises(ValueError, match="no arms"):
         plots.draw_curves(plots.figure()[1], False, Recorded(), "length", arms=[])
@@ -293,10 +294,10 @@ def boxes(fig: Any, texts: list[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("narrow", [False, True])
-@pytest.mark.parametrize("arms", [ARMS[:1], ARMS, tuple(plots.METHOD_STYLE)[:11]])
+@pytest.mark.parametrize("arms", [ARMS[:1], ARMS, tuple(look.styles())[:11]])
 def test_names_do_not_overlap_and_stay_inside(narrow: bool, arms: tuple[str, ...]) -> None:
     width = "narrow" if narrow else "text"
-    fig, ax = plots.figure(width, height=plots._height_for(len(arms), width))  # as `curves` does
+    fig, ax = plots.figure(width, height=runs.height_for(len(arms), width))  # as `curves` does
     with plots.style(narrow):
         plots.draw_curves(ax, narrow, Recorded(arms), "length")
     texts = [text for text in ax.texts if text.get_text()]
@@ -326,7 +327,7 @@ def test_names_keep_the_order_of_the_lines_and_their_colours() -> None:
 def test_more_names_than_fit_are_refused() -> None:
     _, ax = plots.figure("text", height=120)
     with pytest.raises(ValueError, match="fit"):
-        plots.draw_curves(ax, False, Recorded(tuple(plots.METHOD_STYLE)), "length")
+        plots.draw_curves(ax, False, Recorded(tuple(look.styles())), "length")
 
 
 def test_spread_is_the_least_squares_solution() -> None:
@@ -336,7 +337,7 @@ def test_spread_is_the_least_squares_solution() -> None:
     for _ in range(20):
         wanted = generator.uniform(0, 60, size=5)
         heights = generator.uniform(5, 15, size=5)
-        places = np.array(plots._spread(list(wanted), list(heights), -1000, 1000))
+        places = np.array(labels._spread(list(wanted), list(heights), -1000, 1000))
         order = np.argsort(wanted)
         needed = (heights[order][1:] + heights[order][:-1]) / 2
         assert (np.diff(places[order]) >= needed - 1e-9).all()
@@ -348,9 +349,9 @@ def test_spread_is_the_least_squares_solution() -> None:
 
 
 def test_spread_leaves_alone_what_is_apart_and_keeps_within_bounds() -> None:
-    assert plots._spread([30.0, 10.0], [5.0, 5.0], 0, 40) == [30.0, 10.0]
-    assert plots._spread([0.0, 0.0], [4.0, 4.0], 0, 40) == [2.0, 6.0]
-    assert plots._spread([40.0, 40.0], [4.0, 4.0], 0, 40) == [34.0, 38.0]
+    assert labels._spread([30.0, 10.0], [5.0, 5.0], 0, 40) == [30.0, 10.0]
+    assert labels._spread([0.0, 0.0], [4.0, 4.0], 0, 40) == [2.0, 6.0]
+    assert labels._spread([40.0, 40.0], [4.0, 4.0], 0, 40) == [34.0, 38.0]
 
 
 # ------------------------------------------------------------------------------------------------------------- forest
@@ -395,7 +396,8 @@ warnings.simplefilter("error")
 real = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name.startswith("font_source") else real(name, *rest)
 from companion import plots
-assert plots._families() == ["DejaVu Sans"]
+from companion.plots import drawing
+assert drawing._families() == ["DejaVu Sans"]
 def draw(ax, narrow):
     plots.line(ax, [0, 1], [0, 1], "P-ON")
     plots.label_lines(ax, [(1.0, "P-ON", "P-ON")], narrow=narrow)
