@@ -397,7 +397,7 @@ def say_graph_parts(graphs: Any) -> Prose:
         first = graphs[graphs.settings[0]]
         return not_recorded(first, "norm only", "stability only") or not_usable(first) or say("*Unfinished.*")
     said = f"Each part alone, against vanilla, in points (no printed numbers to compare with): {'; '.join(parts)}."
-    rows = {row.label: row for row in papers.table("p_on", "Table 2").rows}
+    rows = {row.label: row for row in papers.load("partial_output_norm").table("Table 2").rows}
     suspect, copied = rows["Cora, GAT"], rows["Cora, GCN"].better.mean
     gat = compare(graphs["cora/gat"], "P-ON", "vanilla")
     if not gat.judged:
@@ -416,7 +416,7 @@ def say_in_one_line(results: Any) -> Prose:
     better, baseline = "P-ON + weight decay", "weight decay"
     if absent := not_recorded(results, better, baseline) or not_usable(results):
         return absent
-    effect = next(c.effect for c in papers.contrasts("p_on") if c.id == "pon-t1-mnist")
+    effect = next(c.effect for c in papers.load("partial_output_norm").contrasts if c.id == "pon-t1-mnist")
     lead = (
         f"In one line, on MNIST: the paper prints a gain of {effect:.2f} points for the method on top of weight decay;"
     )

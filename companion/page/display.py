@@ -7,8 +7,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-MUTED = "var(--luc-muted, #5b6068)"
-RULE = "var(--luc-rule, #d9d6cf)"
+from companion import look
+
+MUTED = look.token("muted")
+RULE = look.token("rule")
 SANS = "var(--luc-sans, 'Source Sans Pro', 'Source Sans 3', system-ui, sans-serif)"
 MONO = "var(--luc-mono, ui-monospace, Menlo, Consolas, monospace)"
 

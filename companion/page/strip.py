@@ -5,85 +5,28 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from companion import papers
+from companion import look, papers
 from companion.page.display import MUTED, RULE, SANS, Panel, inline, plain, style
+from companion.papers import Paper
 
 PLACES = ("backbone", "head", "logits", "transform", "criterion", "penalty", "update")
 """The places of one training step, in the order in which a batch meets them."""
 
 
-@dataclass(frozen=True)
-class Method:
-    """A method of the book, as the strip of every chapter and the map of the first page show it.
+def methods() -> tuple[Paper, ...]:
+    """Return the papers in the book's order. Strip and map are made from them; links appear once a chapter is written.
 
-    Attributes:
-        paper: the paper's short name; `companion.papers.chapter` says whether it has a chapter, and which.
-        colour: its name in ``companion/tokens.css``, and the class ``luc-<colour>`` of ``book/_static/book.css``.
-        fallback: that colour where no style sheet is.
-        places: those of `PLACES` where it acts.
-        title: its name and abbreviation, as the map prints them.
-        does: what it does, in words that follow the title.
+    Example:
+        >>> [paper.method.short for paper in methods()][:2]
+        ['P-ON', 'SBN']
     """
-
-    paper: str
-    colour: str
-    fallback: str
-    places: tuple[str, ...]
-    title: str
-    does: str
-
-    @property
-    def page(self) -> str:
-        """Its chapter's page, beside other chapters; empty as long as there is none."""
-        found = papers.chapter(self.paper) if self.paper in papers.names() else None
-        return f"{found.stem}.html" if found else ""
+    return tuple(papers.load(stem) for stem in papers.names())
 
 
-METHODS: dict[str, Method] = {
-    "partial norm": Method(
-        paper="p_on",
-        colour="pon",
-        fallback="#4661ba",
-        places=("transform", "penalty"),
-        title="Partial norm, P-ON",
-        does="holds each sample’s logit vector inside a ball, and keeps the vectors of a batch about equally long.",
-    ),
-    "scalable batch norm": Method(
-        paper="sbn",
-        colour="sbn",
-        fallback="#085636",
-        places=("transform",),
-        title="Scalable batch norm, SBN",
-        does="standardises the logits of each class over the batch.",
-    ),
-    "PowerGrad transform": Method(
-        paper="pgt",
-        colour="pgt",
-        fallback="#876816",
-        places=("criterion",),
-        title="PowerGrad transform, PGT",
-        does="leaves the loss as it is and takes the gradient at another temperature.",
-    ),
-    "tamed cross entropy": Method(
-        paper="tce",
-        colour="tce",
-        fallback="#9d0211",
-        places=("criterion",),
-        title="Tamed cross entropy, TCE",
-        does="gives a sample less weight the larger its loss.",
-    ),
-    "norm loss": Method(
-        paper="nl",
-        colour="nl",
-        fallback="#592d83",
-        places=("penalty", "update"),
-        title="Norm loss, NL",
-        does="draws every weight vector towards length one.",
-    ),
-}
-"""The methods of the book, in its order. Strip and map are made from it; links appear once `companion.papers` knows the chapter."""
+def _page(paper: Paper) -> str:
+    """Return the chapter's page, beside other chapters; empty as long as there is none."""
+    return f"{paper.chapter.notebook}.html" if paper.chapter.written else ""
 
 
 def you_are_here(*places: str, chapter: str = "") -> Panel:
@@ -91,7 +34,7 @@ def you_are_here(*places: str, chapter: str = "") -> Panel:
 
     Args:
         places: names of `PLACES`.
-        chapter: this chapter's method, one of `METHODS`, whose dots do not link to their own page.
+        chapter: the stem of this chapter's paper, whose dots do not link to their own page.
 
     Raises:
         ValueError: a place or the chapter is unknown.
@@ -103,12 +46,8 @@ def you_are_here(*places: str, chapter: str = "") -> Panel:
     for place in places:
         if place not in PLACES:
             raise ValueError(f"unknown place {place!r}; there are: {', '.join(PLACES)}")
-    if chapter and chapter not in METHODS:
-        known = ", ".join(METHODS)
-        raise ValueError(
-            f"unknown chapter {chapter!r}; there are: {known}. A new method gets its entry in METHODS of "
-            "companion/page/strip.py"
-        )
+    if chapter and chapter not in papers.names():
+        raise ValueError(f"there is no paper {chapter!r} in companion/papers; there are: {', '.join(papers.names())}")
     css = style(
         f""".luc-strip{{font:400 15px/1.3 {SANS};border-block:1px solid {RULE};margin:1em 0 2em;max-width:1080px}}
         .luc-strip ol{{list-style:none;display:flex;flex-wrap:wrap;margin:0;padding:0}}
@@ -127,28 +66,30 @@ def _strip(places: Sequence[str] = (), chapter: str = "", folder: str = "") -> s
     """Return the strip without its style, with links into a folder of chapters (here: the page's own)."""
     items = []
     for place in PLACES:
-        acting = {name: method for name, method in METHODS.items() if place in method.places}
-        dots = "".join(_dot(name, method, chapter, folder) for name, method in acting.items())
+        dots = "".join(_dot(paper, chapter, folder) for paper in methods() if place in paper.method.places)
         here = ' class="luc-here" aria-current="step"' if place in places else ""
         items.append(f"<li{here}><span>{place}</span>{dots}</li>")
     label = "The places of a training step" + (f"; this chapter acts at: {', '.join(places)}" if places else "")
     return f'<nav class="luc-strip" aria-label="{html.escape(label)}"><ol>{"".join(items)}</ol></nav>'
 
 
-def _dot(name: str, method: Method, chapter: str, folder: str) -> str:
-    look = f'class="luc-dot" style="background:var(--luc-{method.colour}, {method.fallback})"'
-    if method.page and name != chapter:
-        return f'<a {look} href="{folder}{method.page}" title="{name}" aria-label="{name}"></a>'
-    return f'<span {look} role="img" title="{name}" aria-label="{name}"></span>'
+def _dot(paper: Paper, chapter: str, folder: str) -> str:
+    name, page = paper.method.name, _page(paper)
+    shown = f'class="luc-dot" style="background:{look.token(paper.colour.token)}"'
+    if page and paper.stem != chapter:
+        return f'<a {shown} href="{folder}{page}" title="{name}" aria-label="{name}"></a>'
+    return f'<span {shown} role="img" title="{name}" aria-label="{name}"></span>'
 
 
 def _map(folder: str) -> str:
     """Return the list of all methods: where each acts, its name as a link once it has a chapter, what it does."""
     lines = []
-    for method in METHODS.values():
-        title, look = html.escape(method.title), f'class="luc-{method.colour}"'
-        name = f'<a {look} href="{folder}{method.page}">{title}</a>' if method.page else f"<span {look}>{title}</span>"
-        soon = "" if method.page else ' <span class="luc-soon">Chapter to come</span>'
+    for paper in methods():
+        method, page = paper.method, _page(paper)
+        title = html.escape(f"{method.name[0].upper()}{method.name[1:]}, {method.short}")
+        shown = f'class="luc-{paper.colour.token}"'
+        name = f'<a {shown} href="{folder}{page}">{title}</a>' if page else f"<span {shown}>{title}</span>"
+        soon = "" if page else ' <span class="luc-soon">Chapter to come</span>'
         lines.append(f"<dt>{', '.join(method.places)}</dt><dd>{name} {html.escape(method.does)}{soon}</dd>")
     return f'<dl class="luc-map luc-wide">{"".join(lines)}</dl>'
 
@@ -157,7 +98,7 @@ _PLACE = re.compile(r"""<div data-methods="([^"]*)"(?: data-chapters="([^"]*)")?
 
 
 def fill_places(text: str) -> str:
-    """Fill the empty places of the strip and of the map in a page's source, so that no page repeats `METHODS`.
+    """Fill the empty places of the strip and of the map in a page's source, so that no page repeats them.
 
     Args:
         text: a page in Markdown; a place is ``<div data-methods="strip" data-chapters="../notebooks/"></div>``, or
@@ -167,7 +108,7 @@ def fill_places(text: str) -> str:
         ValueError: a place asks for something else.
 
     Example:
-        >>> fill_places('<div data-methods="map" data-chapters="../notebooks/"></div>').count("<dt>") == len(METHODS)
+        >>> fill_places('<div data-methods="map" data-chapters="../notebooks/"></div>').count("<dt>") == len(methods())
         True
     """
 

@@ -168,7 +168,7 @@ def compare(
 
 def _smaller(results: Any, n: int) -> bool:
     """Say whether a record of one setting, with ``n`` paired seeds, is smaller than what was fixed beforehand."""
-    contrasts = [contrast for paper in papers.names() for contrast in papers.contrasts(paper)]
+    contrasts = [contrast for paper in papers.names() for contrast in papers.load(paper).contrasts]
     asked = [c.n for c in contrasts if (c.experiment, f"{c.data}/{c.model}") == (results.name, results.settings[0])]
     return results.profile == "smoke" or n < max(asked, default=0)
 
@@ -211,7 +211,7 @@ def table_beside(
 
     Args:
         results: experiment name to recorded results, ``{"pon-mnist": companion.results.load("pon-mnist")}``.
-        table: a printed table, from `companion.papers.table`.
+        table: a printed table, from `companion.papers`.
         effects: arm to the paper's effect in points, where the table prints only relative reductions.
 
     Returns:
@@ -301,8 +301,12 @@ def error_table(results: Any, arms: Sequence[str] | None = None, metric: str = "
     return render_table(head, rows, caption=caption)
 
 
-_KNOBS = {"threshold": "δ = {:.3g}", "stability": "α = {:.2g}", "weight_decay": "decay {:.2g}"}
-"""How a knob is written; one that is not here is written under its own name."""
+def _knob_forms() -> dict[str, str]:
+    """How a knob is written: as the papers say; one that none names is written under its own name."""
+    found = {"weight_decay": "decay {:.2g}"}
+    for paper in papers.names():
+        found |= papers.load(paper).knobs
+    return found
 
 
 def knobs_text(knobs: Mapping[str, Any]) -> str:
@@ -312,11 +316,11 @@ def knobs_text(knobs: Mapping[str, Any]) -> str:
         >>> knobs_text({"lr": 0.1, "threshold": 8.0, "strength": 0.25})
         '0.1, δ = 8, strength = 0.25'
     """
-    parts = [f"{knobs['lr']:.3g}"]
+    parts, forms = [f"{knobs['lr']:.3g}"], _knob_forms()
     for name, value in knobs.items():
         if name != "lr":
             plain_form = "= {}" if isinstance(value, str) else "= {:.3g}"
-            parts.append(_KNOBS.get(name, f"{name} {plain_form}").format(value))
+            parts.append(forms.get(name, f"{name} {plain_form}").format(value))
     return ", ".join(parts)
 
 
@@ -327,14 +331,14 @@ def family_note(results: Mapping[str, Any], paper: str, family: str) -> str:
 
     Args:
         results: experiment name to recorded results.
-        paper: short name of the paper.
-        family: name of the family in ``contrasts.json``.
+        paper: its stem.
+        family: name of the family among its contrasts.
 
     Returns:
         One sentence; it names the comparisons that stay, or says that none does.
     """
     members, p_values, lost, missing = [], [], 0, 0
-    for contrast in papers.contrasts(paper):
+    for contrast in papers.load(paper).contrasts:
         if contrast.family != family:
             continue
         found = _setting(results, {**asdict(contrast), "setting": f"{contrast.data}/{contrast.model}"})
@@ -367,14 +371,14 @@ def printed_reductions(paper: str) -> Panel:
     """Recompute every relative reduction that a paper prints with its errors, and mark those that do not follow.
 
     Args:
-        paper: short name, ``"p_on"``.
+        paper: its stem, ``"partial_output_norm"``.
 
     Example:
-        >>> [line for line in printed_reductions("p_on").text.splitlines() if "does not follow" in line][0][:9]
+        >>> [line for line in printed_reductions("partial_output_norm").text.splitlines() if "does not follow" in line][0][:9]
         'Cora, GAT'
     """
     rows = []
-    for table in papers.tables(paper):
+    for table in papers.load(paper).tables:
         for row in table.rows:
             if row.baseline is None:
                 continue
@@ -391,10 +395,10 @@ def claims_table(paper: str) -> Panel:
     """Show a paper's numbered claims with our verdicts and conditions.
 
     Example:
-        >>> "Lemma 2.2" in claims_table("p_on").text
+        >>> "Lemma 2.2" in claims_table("partial_output_norm").text
         True
     """
-    rows = [[c.place, c.says, c.verdict, c.condition or "–"] for c in papers.claims(paper)]
+    rows = [[c.place, c.says, c.verdict, c.condition or "–"] for c in papers.load(paper).claims]
     return render_table(["place", "the claim, in our words", "verdict", "condition"], rows, prose=True)
 
 
@@ -402,14 +406,14 @@ def recipe_table(paper: str, experiment: str) -> Panel:
     """Show how an experiment is trained: what the paper states, what it leaves open, and what we fixed.
 
     Args:
-        paper: short name, ``"p_on"``.
+        paper: its stem, ``"partial_output_norm"``.
         experiment: name of the experiment, ``"pon-mnist"``.
 
     Example:
-        >>> "learning rate" in recipe_table("p_on", "pon-mnist").text
+        >>> "learning rate" in recipe_table("partial_output_norm", "pon-mnist").text
         True
     """
-    recipe = papers.recipe(paper, experiment)
+    recipe = papers.load(paper).recipe(experiment)
     stated, ours = recipe["paper"], recipe["ours"]
     rows = [[key, _sentence(stated.get(key, "–")), _sentence(ours.get(key, "–"))] for key in {**stated, **ours}]
     return render_table(["", "the paper", "our runs"], rows, prose=True)

@@ -317,7 +317,7 @@ def test_what_the_first_page_says_of_the_recorded_runs_holds() -> None:
         assert gain.low > 0
         assert gain.high < min(
             c.effect
-            for c in papers.contrasts("p_on")
+            for c in papers.load("partial_output_norm").contrasts
             if c.better in ("stability only", "P-ON + weight decay") and c.data == "mnist"
         )
 

@@ -16,7 +16,7 @@ from companion import papers
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 STEMS = sorted(path.stem for path in FOLDER.glob("[0-9][0-9]_*.ipynb"))
-CHAPTERS = {chapter.stem: paper for paper in papers.names() if (chapter := papers.chapter(paper))}
+CHAPTERS = {paper.chapter.notebook: paper for stem in papers.names() if (paper := papers.load(stem)).chapter.written}
 
 ORDER = (
     "The idea in one figure",
@@ -36,16 +36,6 @@ ORDER = (
     "Further reading",
 )
 LEVELS = ("Warm up", "Work", "Think")
-EXERCISES = {"01_partial_output_norm": 7}
-RELATIVES = {
-    "01_partial_output_norm": (
-        "wei2023logitclip",
-        "wei2022logitnorm",
-        "wang2017normface",
-        "soudry2018implicit",
-        "guo2017calibration",
-    ),
-}
 
 
 def cells(stem: str) -> list[dict[str, Any]]:
@@ -87,11 +77,9 @@ def test_the_first_cell_never_installs_torch(stem: str) -> None:
 @pytest.mark.parametrize("stem", STEMS)
 def test_the_strip_names_the_chapters_own_method(stem: str) -> None:
     """Without its own name a chapter's strip would link to the page that shows it."""
-    from companion.page.strip import METHODS
-
     (strip,) = [source for source, _ in code(stem) if "you_are_here(" in source]
     named = re.findall(r'chapter="([^"]+)"', strip)
-    assert named == [name for name, method in METHODS.items() if method.page == f"{stem}.html"]
+    assert named == [CHAPTERS[stem].stem] if stem in CHAPTERS else []
 
 
 CODE = [(stem, source, cell) for stem in STEMS for source, cell in code(stem)]
@@ -112,7 +100,8 @@ def test_every_exercise_has_a_check_and_a_solution_that_must_pass(stem: str) -> 
     solutions = re.findall(r"```\{solution\} (\S+)\n:class: dropdown", text(stem))
     assert exercises == solutions
     assert exercises, "no exercise"
-    assert len(exercises) == EXERCISES.get(stem, len(exercises))
+    asked_for = CHAPTERS[stem].chapter.exercises if stem in CHAPTERS else None
+    assert len(exercises) == (asked_for or len(exercises))
     folded = [source for source, cell in code(stem) if "Show the solution" in str(cell["metadata"])]
     assert len(folded) == len(exercises)
     assert all(source.rstrip().endswith(".require()") for source in folded)
@@ -136,4 +125,4 @@ def test_the_reader_predicts_before_running(stem: str) -> None:
 def test_relatives_are_cited_before_the_claims(stem: str) -> None:
     before = text(stem).partition("## Relatives, and what is known")[2].partition("## The claims")[0]
     assert re.search(r"\{cite:[tp]\}", before)
-    assert [key for key in RELATIVES.get(stem, ()) if key not in before] == []
+    assert [key for key in CHAPTERS[stem].relatives if key not in before] == []

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 from bs4 import BeautifulSoup
 
-from companion import papers
+from companion import look, papers
 from companion.methods import partial_norm
 from companion.methods.partial_output_norm import PartialNorm
 from companion.page import (
@@ -116,42 +116,40 @@ class TestSetup:
 
 class TestHead:
     def test_strip_marks_places_and_has_every_method_where_it_acts(self) -> None:
-        shown = soup(you_are_here("transform", "penalty", chapter="partial norm"))
+        shown = soup(you_are_here("transform", "penalty", chapter="partial_output_norm"))
         marked = [item.span.text for item in shown.select("li.luc-here")]
         assert marked == ["transform", "penalty"]
         dots = shown.select(".luc-dot")
-        assert len(dots) == sum(len(method.places) for method in page.METHODS.values())
-        assert all(dot["aria-label"] in page.METHODS for dot in dots)
+        assert len(dots) == sum(len(paper.method.places) for paper in page.methods())
+        assert {dot["aria-label"] for dot in dots} == {paper.method.name for paper in page.methods()}
 
-    @pytest.mark.parametrize("name", page.METHODS)
-    def test_strip_links_to_every_chapter_but_its_own(self, name: str) -> None:
-        links = {link["href"] for link in soup(you_are_here(chapter=name)).select("a.luc-dot")}
-        assert links == {method.page for other, method in page.METHODS.items() if method.page and other != name}
-        assert "01_partial_output_norm.html" in links or name == "partial norm"
+    @pytest.mark.parametrize("stem", papers.names())
+    def test_strip_links_to_every_chapter_but_its_own(self, stem: str) -> None:
+        links = {link["href"] for link in soup(you_are_here(chapter=stem)).select("a.luc-dot")}
+        written = [paper for paper in page.methods() if paper.chapter.written]
+        assert links == {f"{paper.chapter.notebook}.html" for paper in written if paper.stem != stem}
+        assert "01_partial_output_norm.html" in links or stem == "partial_output_norm"
         for link in links:
             assert (ROOT / "notebooks" / link).with_suffix(".ipynb").is_file()
 
     def test_a_chapter_is_linked_from_when_the_papers_know_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         real = papers._read
-        for chapter, links in ((None, 0), ("05_norm_loss", 2)):  # one link a place: penalty and update
-            index = {**real("index"), "nl": {"title": "Norm loss", "chapter": chapter}}
-            monkeypatch.setattr(papers, "_read", lambda name, index=index: index if name == "index" else real(name))
-            shown = soup(you_are_here(chapter="partial norm"))
+        for written, links in ((False, 0), (True, 2)):  # one link a place: penalty and update
+            loss = {**real("norm_loss"), "chapter": {**real("norm_loss")["chapter"], "written": written}}
+            monkeypatch.setattr(papers, "_read", lambda stem, loss=loss: loss if stem == "norm_loss" else real(stem))
+            shown = soup(you_are_here(chapter="partial_output_norm"))
             assert len(shown.select('a[href="05_norm_loss.html"]')) == links
             assert fill_places(MAP).count('href="../notebooks/05_norm_loss.html"') == bool(links)
 
-    def test_every_paper_is_on_the_strip(self) -> None:
-        assert set(papers.names()) <= {method.paper for method in page.METHODS.values()}
-
-    def test_colours_are_the_tokens(self) -> None:
-        from companion.plots import tokens
-
-        for method in page.METHODS.values():
-            assert tokens()[method.colour] == method.fallback
+    def test_dots_have_the_colours_of_the_papers(self) -> None:
+        shown = soup(you_are_here())
+        dots = {dot["aria-label"]: dot["style"] for dot in shown.select(".luc-dot")}
+        for paper in page.methods():
+            assert dots[paper.method.name] == f"background:{look.token(paper.colour.token)}"
 
     @pytest.mark.parametrize(
         ("places", "chapter", "says"),
-        [(("loss",), "", "unknown place 'loss'"), ((), "P-ON", "unknown chapter 'P-ON'.*page/strip.py")],
+        [(("loss",), "", "unknown place 'loss'"), ((), "P-ON", "no paper 'P-ON'.*partial_output_norm")],
     )
     def test_strip_refuses_unknown_names(self, places: tuple[str, ...], chapter: str, says: str) -> None:
         with pytest.raises(ValueError, match=says):
@@ -173,23 +171,18 @@ class TestFirstPage:
         filled = BeautifulSoup(fill_places(source), "html.parser")
         assert not filled.select("[data-methods]")
         links = {link["href"] for link in filled.select("nav.luc-strip a, dl.luc-map a")}
-        assert links == {f"../notebooks/{method.page}" for method in page.METHODS.values() if method.page}
+        written = [paper.chapter.notebook for paper in page.methods() if paper.chapter.written]
+        assert links == {f"../notebooks/{name}.html" for name in written}
         assert filled.select("nav.luc-strip li"), "the strip has its place"
         assert filled.select("dl.luc-map dd"), "the map has its place"
 
     def test_map_has_every_method_with_its_places_and_no_link_before_its_chapter(self) -> None:
         shown = BeautifulSoup(fill_places(MAP), "html.parser")
-        for term, said, method in zip(shown.select("dt"), shown.select("dd"), page.METHODS.values(), strict=True):
+        for term, said, paper in zip(shown.select("dt"), shown.select("dd"), page.methods(), strict=True):
+            method = paper.method
             assert term.text == ", ".join(method.places)
-            assert said.text.startswith(f"{method.title} {method.does}")
-            assert bool(said.select("a")) == bool(method.page) == (not said.select(".luc-soon"))
-
-    def test_every_method_has_its_class(self) -> None:
-        rules = (ROOT / "book" / "_static" / "book.css").read_text(encoding="utf-8")
-        bold = re.search(r":is\(a, span, strong, td, th\):is\((.+?)\)", rules)[1]
-        for method in page.METHODS.values():
-            assert f".luc-{method.colour} {{ color: var(--luc-{method.colour}); }}" in rules
-            assert f".luc-{method.colour}" in bold.split(", ")
+            assert said.text.lower().startswith(f"{method.name}, {method.short} {method.does}".lower())
+            assert bool(said.select("a")) == paper.chapter.written == (not said.select(".luc-soon"))
 
     def test_another_place_is_refused(self) -> None:
         with pytest.raises(ValueError, match="must be 'strip' or 'map', got 'list'"):

@@ -82,11 +82,15 @@ def test_one_pair_gets_no_verdict(results: Make) -> None:
 def test_a_record_with_fewer_seeds_than_its_contrast_fixes_gets_no_verdict(results: Make) -> None:
     """As a `smoke` record in the place of the full one would: complete by its own recipe, and yet nothing to judge by."""
     worse = {"weight decay": [1.0, 1.01, 1.0, 1.01, 1.0], "P-ON + weight decay": [2.0, 2.02, 2.01, 2.02, 2.01]}
-    table = papers.table("p_on", "Table 1")
+    table = papers.load("partial_output_norm").table("Table 1")
 
     def shown(runs: Results) -> str:
         recorded = {"pon-mnist": runs}
-        return table_beside(recorded, table).text + family_note(recorded, "p_on", "pon-main") + recorded_note(runs)
+        return (
+            table_beside(recorded, table).text
+            + family_note(recorded, "partial_output_norm", "pon-main")
+            + recorded_note(runs)
+        )
 
     whole = results(worse)
     assert compare(whole, "P-ON + weight decay", "weight decay", effect=0.5).verdict == "opposite"
@@ -119,7 +123,7 @@ def test_no_verdict_before_all_seeds_have_run(results: Make) -> None:
     assert compare(runs, "norm only", "vanilla", effect=0.5).verdict == "agrees"
     baseline = results(errors, missing=[("mnist/mlp-3", "vanilla")])
     assert compare(baseline, "norm only", "vanilla", effect=0.5).verdict == "unfinished"
-    note = family_note({"pon-mnist": runs}, "p_on", "pon-ablation")
+    note = family_note({"pon-mnist": runs}, "partial_output_norm", "pon-ablation")
     assert "over the 3 comparisons fixed beforehand as one family (2 without a verdict, since runs are missing" in note
 
 
@@ -127,7 +131,7 @@ def test_table_beside_joins_printed_rows_with_runs(results: Make) -> None:
     runs = results(
         {"weight decay": [1.64, 1.66, 1.62, 1.66, 1.62], "P-ON + weight decay": [1.14, 1.17, 1.11, 1.17, 1.11]}
     )
-    panel = table_beside({"pon-mnist": runs}, papers.table("p_on", "Table 1"))
+    panel = table_beside({"pon-mnist": runs}, papers.load("partial_output_norm").table("Table 1"))
     rows = [
         [cell.text for cell in row.find_all(["th", "td"])]
         for row in BeautifulSoup(panel.html, "html.parser").select("tr")
@@ -143,15 +147,17 @@ def test_table_beside_joins_printed_rows_with_runs(results: Make) -> None:
 def test_table_2_reads_each_setting(results: Make) -> None:
     settings = ("cora/gcn", "cora/gat", "pubmed/gcn", "pubmed/gat")
     runs = results({"vanilla": [20, 21] * 10, "P-ON": [15, 15.9] * 10}, experiment="pon-graphs", settings=settings)
-    panel = table_beside({"pon-graphs": runs}, papers.table("p_on", "Table 2"))
+    panel = table_beside({"pon-graphs": runs}, papers.load("partial_output_norm").table("Table 2"))
     assert panel.text.count("n = 20") == 4
     assert panel.text.count("| larger than printed") == 4
 
 
 def test_table_3_takes_the_inferred_effects(results: Make) -> None:
     runs = results({arm: [v - 0.1 * k for v in (1.8, 1.9, 2.0, 2.1, 2.2)] for k, arm in enumerate(ARMS)})
-    effects = {c.better: c.effect for c in papers.contrasts("p_on") if c.effect_basis == "inference"}
-    panel = table_beside({"pon-mnist": runs}, papers.table("p_on", "Table 3"), effects=effects)
+    effects = {
+        c.better: c.effect for c in papers.load("partial_output_norm").contrasts if c.effect_basis == "inference"
+    }
+    panel = table_beside({"pon-mnist": runs}, papers.load("partial_output_norm").table("Table 3"), effects=effects)
     lines = panel.text.splitlines()
     line = lines[1 + next(k for k, line in enumerate(lines) if line.startswith("P-ON-Reg "))]
     assert "+0.30 [+0.30, +0.30]" in line
@@ -160,13 +166,13 @@ def test_table_3_takes_the_inferred_effects(results: Make) -> None:
 
 def test_arms_without_runs_are_said_not_hidden(results: Make) -> None:
     runs = results({"vanilla": [2.0, 2.2]}, missing=[("mnist/mlp-3", "P-ON"), ("mnist/mlp-3", "norm only")])
-    table = table_beside({"pon-mnist": runs}, papers.table("p_on", "Table 1"))
+    table = table_beside({"pon-mnist": runs}, papers.load("partial_output_norm").table("Table 1"))
     assert table.text.count("not run") == 8
     assert error_table(runs).text.count("not run") == len(ARMS) - 1
     assert "Incomplete" in recorded_note(runs)
     assert "Incomplete" not in recorded_note(results({"vanilla": [2.0]}))
     assert "2.0 core-hours" in recorded_note(runs)
-    assert "no comparison can be judged yet" in family_note({"pon-mnist": runs}, "p_on", "pon-ablation")
+    assert "no comparison can be judged yet" in family_note({"pon-mnist": runs}, "partial_output_norm", "pon-ablation")
 
 
 def test_a_diverged_baseline_is_no_gain(results: Make) -> None:
@@ -176,7 +182,9 @@ def test_a_diverged_baseline_is_no_gain(results: Make) -> None:
     assert found.diverged == (2, 0)
     assert found.verdict == "diverged"
     assert "2 of 2 diverged" in error_table(runs).text
-    line, after = table_beside({"pon-mnist": runs}, papers.table("p_on", "Table 1")).text.splitlines()[1:3]
+    line, after = table_beside(
+        {"pon-mnist": runs}, papers.load("partial_output_norm").table("Table 1")
+    ).text.splitlines()[1:3]
     assert "2 of 2 diverged" in line, "the table says which arm"
     assert "2 of 2" not in after
     assert "30.48 / – %" in after
@@ -184,7 +192,7 @@ def test_a_diverged_baseline_is_no_gain(results: Make) -> None:
     assert "+88" not in after, "a ruined baseline's difference is not shown as a gain"
     assert after.endswith("diverged")
     assert "(1 without a verdict, since runs diverged; 2 without" in family_note(
-        {"pon-mnist": runs}, "p_on", "pon-ablation"
+        {"pon-mnist": runs}, "partial_output_norm", "pon-ablation"
     )
 
 
@@ -198,7 +206,7 @@ def test_family_note_corrects_for_the_number_of_comparisons(results: Make) -> No
             "weight decay": doubtful,
         }
     )
-    note = family_note({"pon-mnist": runs}, "p_on", "pon-ablation")
+    note = family_note({"pon-mnist": runs}, "partial_output_norm", "pon-ablation")
     assert "over the 3 comparisons" in note
     assert "1 stays below 0.05: norm only against vanilla (mnist, mlp-3; its error is lower)" in note
 
@@ -210,7 +218,7 @@ def test_a_family_does_not_shrink_because_runs_fail(results: Make) -> None:
     for runs in (results(errors), results({**errors, **dict.fromkeys(others, [90.0] * 5)}, curves=nan)):
         p = compare(runs, "norm only", "vanilla").p
         assert 0.05 / 3 < p < 0.05
-        assert "none stays below 0.05" in family_note({"pon-mnist": runs}, "p_on", "pon-ablation")
+        assert "none stays below 0.05" in family_note({"pon-mnist": runs}, "partial_output_norm", "pon-ablation")
 
 
 def test_a_knob_without_a_symbol_is_shown_by_its_name() -> None:
@@ -220,13 +228,15 @@ def test_a_knob_without_a_symbol_is_shown_by_its_name() -> None:
 
 
 def test_printed_reductions_mark_the_one_that_does_not_follow() -> None:
-    marked = [line for line in printed_reductions("p_on").text.splitlines() if "does not follow" in line]
+    marked = [line for line in printed_reductions("partial_output_norm").text.splitlines() if "does not follow" in line]
     assert len(marked) == 1
     assert marked[0].startswith("Cora, GAT")
 
 
 def test_claims_table_has_every_claim() -> None:
-    assert len(BeautifulSoup(claims_table("p_on").html, "html.parser").select("tbody tr")) == len(papers.claims("p_on"))
+    assert len(BeautifulSoup(claims_table("partial_output_norm").html, "html.parser").select("tbody tr")) == len(
+        papers.load("partial_output_norm").claims
+    )
 
 
 def test_tables_are_accessible_and_escaped() -> None:
