@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from companion import papers
 
-__all__ = ["DASHES", "SPARES", "Style", "css", "style", "styles", "token", "tokens", "with_light_values"]
+__all__ = ["DARK_PAGES", "DASHES", "SPARES", "Style", "css", "style", "styles", "token", "tokens", "with_light_values"]
 
 Theme = Literal["light", "dark"]
 

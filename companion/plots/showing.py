@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from companion.look import DARK_PAGES, tokens
+from companion.look import DARK_PAGES, tokens, with_light_values
 from companion.plots.drawing import PIXELS, Width, figure, style
 
 Draw = Callable[[Any, bool], None]
@@ -188,7 +188,7 @@ def _figure_css() -> str:
     """What a figure needs where the book's style sheet is not loaded: the dark colours and the narrow twin."""
     dark = "".join(f"--luc-{token}:{color};" for token, color in tokens("dark").items())
     scope = ",".join(f"{page} .luc-figure" for page in DARK_PAGES)
-    return (
+    return with_light_values(
         f"{scope}{{{dark}}}"
         ".luc-figure{container-type:inline-size;margin:2em 0;padding:0;text-align:left}"
         ".luc-figure.luc-text{max-width:680px}.luc-figure.luc-wide{max-width:1080px}"
@@ -198,6 +198,6 @@ def _figure_css() -> str:
         "@container (max-width:520px){.luc-plot-narrow{display:block}.luc-plot-text,.luc-plot-wide~.luc-plot-text"
         "{display:none}}"
         ".luc-figure figcaption{font:400 15px/1.5 'Source Sans Pro','Source Sans 3',system-ui,sans-serif;"
-        "color:var(--luc-muted,#5b6068);max-width:680px;margin-top:.6em}"
-        ".luc-figure figcaption strong{color:var(--luc-ink,#22262c);font-weight:600}"
+        "color:var(--luc-muted);max-width:680px;margin-top:.6em}"
+        ".luc-figure figcaption strong{color:var(--luc-ink);font-weight:600}"
     )

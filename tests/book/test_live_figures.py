@@ -275,4 +275,4 @@ def test_without_scripts_the_picture_and_its_sentence_stand(open_page, book_serv
     assert picture.bounding_box()["width"] <= 390
     assert "loss 0.241 is below the entropy 0.519" in picture.get_attribute("aria-label")
     assert "loss 0.241 is below the entropy 0.519" in figure.inner_text()
-    assert figure.locator(".lf").count() == 0
+    assert figure.locator(".lf:not(.lf-still)").count() == 0
