@@ -278,6 +278,7 @@ export const PICTURE = `
 .lf-handle:hover .lf-halo, .lf-held .lf-halo { opacity: .2; }
 .lf-dot { inset: 15px; background: var(--lf-ink); box-shadow: 0 0 0 2px var(--lf-page); }
 .lf-still { max-width: 420px; }
+.lf-still .lf-halo { display: none; } /* nothing can be taken hold of */
 .lf-still .lf-plane, .lf-still .lf-handle { cursor: auto; }
 .lf-still + .luc-live-words { max-width: 680px; margin: .6em 0 0; }
 `;
