@@ -153,8 +153,14 @@ def check_function(
     right: str,
     hint: str,
     tolerance: float = 1e-6,
+    gradients: bool | Sequence[tuple[Any, ...]] = False,
+    gradient_hint: str = "",
+    slips: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Feedback:
     """Check a function against a reference on cases, and show the first case where they differ.
+
+    With ``gradients`` the same cases are asked again for their gradient: that of a fixed weighted sum of the result with respect
+    to every argument that is a tensor of floating point numbers.
 
     Args:
         answer: the reader's function; one that returns ``...`` or None counts as no answer yet.
@@ -162,30 +168,135 @@ def check_function(
         cases: argument tuples.
         right: what to say when all cases agree.
         hint: where to look when one does not.
-        tolerance: largest difference of an entry.
+        tolerance: largest difference of an entry; of a gradient's, ten times that.
+        gradients: whether to compare autograd's gradients too, once the values agree; or the cases at which to, for a function that
+            has a kink at some of the others.
+        gradient_hint: where to look when only the gradients differ.
+        slips: what to say of known slips: message to a function that makes it, recognised by its values or its gradients.
 
     Example:
         >>> check_function(lambda x: x, abs, [(1.0,), (-1.0,)], right="Good.", hint="Think of signs.")
         Not yet. For (-1.0,) your function gives -1.0, wanted is 1.0. Think of signs.
+        >>> import torch
+        >>> cases = [(torch.tensor([1.0, 2.0]),)]
+        >>> check_function(lambda x: x * x.detach(), torch.square, cases, right="Good.", hint="…", gradients=True).text[:52]
+        'Not yet. The values agree, but the gradient does not'
     """
     if not callable(answer):
         return feedback("open", "Define the function, and run the cell again.")
     for case in cases:
-        wanted = reference(*copy.deepcopy(case))
-        try:
-            found = answer(*copy.deepcopy(case))  # a function that writes into its input must not change the question
-        except Exception as error:  # noqa: BLE001  (the reader's own function may raise anything)
-            return feedback("not yet", f"For {_short(case)} your function raises {type(error).__name__}: {error}")
-        if found is Ellipsis or found is None:
-            return feedback("open", "Replace the three dots by your own line, and run the cell again.")
-        difference = _difference(found, wanted)
-        if difference is None:
-            return feedback("not yet", f"For {_short(case)} the result has another shape than wanted. {hint}")
-        if not difference <= tolerance:
-            return feedback(
-                "not yet", f"For {_short(case)} your function gives {_short(found)}, wanted is {_short(wanted)}. {hint}"
-            )
+        if said := _wrong_value(answer, reference, case, hint, tolerance, slips or {}):
+            return said
+    for case in (cases if gradients is True else gradients) or ():
+        if said := _wrong_gradient(answer, reference, case, gradient_hint, 10 * tolerance, slips or {}):
+            return said
     return feedback("right", right)
+
+
+def _wrong_value(
+    answer: Callable[..., Any],
+    reference: Callable[..., Any],
+    case: tuple[Any, ...],
+    hint: str,
+    tolerance: float,
+    slips: Mapping[str, Callable[..., Any]],
+) -> Feedback | None:
+    """Say what is wrong with the value of one case, or None."""
+    wanted = reference(*copy.deepcopy(case))
+    try:
+        found = answer(*copy.deepcopy(case))  # a function that writes into its input must not change the question
+    except Exception as error:  # noqa: BLE001  (the reader's own function may raise anything)
+        return feedback("not yet", f"For {_short(case)} your function raises {type(error).__name__}: {error}")
+    if found is Ellipsis or found is None:
+        return feedback("open", "Replace the three dots by your own line, and run the cell again.")
+    difference = _difference(found, wanted)
+    if difference is None:
+        return feedback("not yet", f"For {_short(case)} the result has another shape than wanted. {hint}")
+    if difference <= tolerance:
+        return None
+    for message, slip in slips.items():
+        if (off := _difference(found, slip(*copy.deepcopy(case)))) is not None and off <= tolerance:
+            return feedback("not yet", message)
+    return feedback(
+        "not yet", f"For {_short(case)} your function gives {_short(found)}, wanted is {_short(wanted)}. {hint}"
+    )
+
+
+def _wrong_gradient(
+    answer: Callable[..., Any],
+    reference: Callable[..., Any],
+    case: tuple[Any, ...],
+    hint: str,
+    tolerance: float,
+    slips: Mapping[str, Callable[..., Any]],
+) -> Feedback | None:
+    """Say what is wrong with the gradients of one case, whose value is right, or None."""
+    wanted = _gradients(reference, case)
+    try:
+        found = _gradients(answer, case)
+    except Exception:  # noqa: BLE001  (the reader's own function may raise anything)
+        return feedback(
+            "not yet",
+            "The values agree, but no gradient passes through your result. Return a new tensor, built from the input with "
+            "torch operations alone (`torch.stack` joins rows): no lists, no `torch.tensor(…)`, no `.item()`, no numpy, and "
+            "nothing written into the input.",
+        )
+    if all(_difference(one, other) <= tolerance for one, other in zip(found, wanted, strict=True)):
+        return None
+    if not all(one.isfinite().all() for one in found):
+        return feedback(
+            "not yet",
+            f"The values agree, but for {_short(case)} the gradient is NaN or infinite. Mind the branch that is *not* taken: a "
+            "division by zero there, or a root or a logarithm of zero, spoils the gradient all the same. Give that operation a safe "
+            "input first (`clamp` it), then choose.",
+        )
+    for message, slip in slips.items():
+        if all(_difference(one, other) <= tolerance for one, other in zip(found, _gradients(slip, case), strict=True)):
+            return feedback("not yet", message)
+    where = _first_rows(case, found, wanted, tolerance)
+    return feedback("not yet", f"The values agree, but the gradient does not. {where} {hint}".strip())
+
+
+def _gradients(function: Callable[..., Any], case: tuple[Any, ...]) -> list[Any]:
+    """Return the gradients of a weighted sum of the result with respect to the floating tensors of a case.
+
+    Raises:
+        RuntimeError: the result does not depend on them as far as autograd knows.
+        AttributeError: the result is no tensor.
+    """
+    import torch
+
+    leaves, arguments = [], []
+    for value in copy.deepcopy(case):
+        if isinstance(value, torch.Tensor) and value.is_floating_point():
+            leaves.append(value.detach().requires_grad_())
+            value = leaves[-1] * 1.0  # no leaf, so that writing into it is a mistake that autograd can name
+        arguments.append(value)
+    result = function(*arguments)
+    weights = torch.arange(1, result.numel() + 1, dtype=result.dtype).cos().reshape(result.shape)
+    return list(torch.autograd.grad((result * weights).sum(), leaves, allow_unused=True, materialize_grads=True))
+
+
+def _first_rows(case: tuple[Any, ...], found: Sequence[Any], wanted: Sequence[Any], tolerance: float) -> str:
+    """Show the first row of an input at which the gradients differ."""
+    import torch
+
+    inputs = [value for value in case if isinstance(value, torch.Tensor) and value.is_floating_point()]
+    for value, one, other in zip(inputs, found, wanted, strict=True):
+        rows = [
+            tensor.reshape(len(tensor), -1) if tensor.ndim > 1 else tensor.reshape(1, -1) for tensor in (one, other)
+        ]
+        off = ((rows[0] - rows[1]).abs() > tolerance).any(dim=1).nonzero()
+        if len(off):
+            at = int(off[0])
+            place = value[at] if value.ndim > 1 else value
+            mine, right = (_short(_rounded(tensor[at])) for tensor in rows)
+            return f"At {_short(place)} a weighted sum of your result has the gradient {mine}, that of the library {right}."
+    return ""
+
+
+def _rounded(tensor: Any) -> list[float]:
+    return [round(value, 4) + 0.0 for value in tensor.tolist()]
 
 
 def _near(value: float, target: float, tolerance: float) -> bool:

@@ -4,43 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from companion.page.display import MUTED, RULE, SANS, Panel, inline, plain, style
-
-
-@dataclass(frozen=True)
-class Question:
-    """One question with one right choice.
-
-    Attributes:
-        text: the question, light Markdown.
-        choices: each choice with what to say about it; light Markdown.
-        right: index of the right choice.
-
-    Raises:
-        ValueError: there are fewer than two choices, or ``right`` is not one of them.
-    """
-
-    text: str
-    choices: tuple[tuple[str, str], ...]
-    right: int
-
-    def __post_init__(self) -> None:
-        if len(self.choices) < 2 or not 0 <= self.right < len(self.choices):
-            raise ValueError("a question needs at least two choices and the index of the right one")
+from companion.papers import Question
 
 
 def quiz(questions: Sequence[Question]) -> Panel:
     """Return a quiz: choosing an answer shows what there is to say about it; all answers stand folded below.
 
     Args:
-        questions: in order.
+        questions: in order; text, choices and comments are light Markdown. ``companion.papers.load(stem).quiz`` has a chapter's.
 
     Raises:
-        ValueError: there is no question.
+        ValueError: there is no question, or one without a right and a wrong choice.
 
     Example:
+        >>> from companion.papers import Question
         >>> one = Question("Two plus two?", (("3", "One more."), ("4", "Yes.")), right=1)
         >>> quiz([one])
         1. Two plus two?
@@ -50,6 +29,8 @@ def quiz(questions: Sequence[Question]) -> Panel:
     """
     if not questions:
         raise ValueError("a quiz needs a question")
+    if any(len(one.choices) < 2 or not 0 <= one.right < len(one.choices) for one in questions):
+        raise ValueError("a question needs at least two choices and the index of the right one")
     seed = hashlib.sha256("".join(question.text for question in questions).encode()).hexdigest()[:8]
     css = style(
         f""".luc-quiz fieldset{{border:0;border-top:1px solid {RULE};margin:0;padding:.9em 0 1em}}

@@ -20,6 +20,7 @@ checked, so that a reader pays nothing for it. A trailing ? marks what may be le
     [[contrasts]]?  id, source, experiment, data, model, better, baseline, effect, effect_basis ("printed" or "inference"), n, family,
                     relative_reduction?, note?
     [[exploratory]]?  the same without source, effect and family, with why, and added_after_results where that is so
+    [[quiz]]?       text, choices (each says and comment), right (which, from 0)
     [recipes.<experiment>]?  paper (what it states, and "not stated"), ours (what we fixed, "search" among it)
 
 A contrast is fixed before any run. Its effect is the paper's difference in error points, positive where ``better`` has the lower error;
@@ -45,6 +46,7 @@ __all__ = [
     "Contrast",
     "Method",
     "Paper",
+    "Question",
     "Row",
     "Table",
     "load",
@@ -172,6 +174,15 @@ class Contrast:
 
 
 @dataclass(frozen=True)
+class Question:
+    """One question of the chapter's quiz: its choices, each with what to say about it, and which is right, from 0."""
+
+    text: str
+    choices: tuple[tuple[str, str], ...]
+    right: int
+
+
+@dataclass(frozen=True)
 class Paper:
     """All that is data about one paper; the head of this module says what each part means."""
 
@@ -190,6 +201,7 @@ class Paper:
     tables: tuple[Table, ...]
     contrasts: tuple[Contrast, ...]
     recipes: dict[str, dict[str, Any]]
+    quiz: tuple[Question, ...]
 
     def table(self, name: str) -> Table:
         """Return a printed table by its name.
@@ -309,6 +321,7 @@ def _paper(stem: str, data: dict[str, Any]) -> Paper:
         tables=tuple(_table(table) for table in data.get("tables", ())),
         contrasts=tuple(_contrast(contrast) for contrast in data.get("contrasts", ())),
         recipes=data.get("recipes", {}),
+        quiz=tuple(_question(question) for question in data.get("quiz", ())),
     )
 
 
@@ -330,6 +343,11 @@ def _row_of_errors(row: dict[str, Any]) -> Row:
 
 def _row_of_reductions(row: dict[str, Any]) -> Row:
     return Row(row["method"], None, None, row["reduction"][0], row.get("ours"), row.get("note", ""))
+
+
+def _question(entry: dict[str, Any]) -> Question:
+    choices = tuple((choice["says"], choice["comment"]) for choice in entry["choices"])
+    return Question(entry["text"], choices, entry["right"])
 
 
 def _contrast(entry: dict[str, Any]) -> Contrast:

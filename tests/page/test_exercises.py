@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
 
-from companion.chapters import partial_output_norm as chapter
-from companion.methods import partial_norm
 from companion.page import check_function, check_number, check_numbers, check_truth
 
 
@@ -75,124 +74,76 @@ def test_feedback_is_announced_and_escaped() -> None:
     assert "a &lt; b" in page
 
 
-class TestChapterOne:
-    def test_first_sample(self) -> None:
-        z = torch.tensor([3.0, 1.0, 0.5], dtype=torch.float64)
-        gap = float(z.softmax(0) @ z - z[2])
-        assert chapter.check_first_sample(gap).passed
-        assert "sign" in chapter.check_first_sample(-gap).text
-        assert "base 2" in chapter.check_first_sample(gap / math.log(2)).text
-        loss = float(torch.logsumexp(z, 0) - z[2])
-        assert "subtract the entropy" in chapter.check_first_sample(loss).text
+class TestGradients:
+    rows = torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.3, 0.4]], dtype=torch.float64)
 
-    def test_threshold_against_the_loss_itself(self) -> None:
-        radius = chapter.required_threshold(0.999, 10)
-        axis = torch.eye(10, dtype=torch.float64)[0] - 0.1
-        best = (radius * axis / axis.norm()).softmax(0)[0]
-        assert float(best) == pytest.approx(0.999, abs=1e-9)
-        assert chapter.check_threshold(round(radius, 2)).passed
-        assert not chapter.check_threshold(round(radius, 1)).passed
-        assert "upside down" in chapter.check_threshold(radius * 10 / 9).text
+    def said(self, answer: object, **more: object) -> str:
+        cases = [(self.rows, 2.0), (self.rows, 9.0)]
+        words = {"right": "Good.", "hint": "Look.", "gradient_hint": "Mind the length."}
+        return check_function(answer, self.unit, cases, gradients=True, **{**words, **more}).text
 
-    def test_partial_norm_of_ones_own(self) -> None:
-        def whole_batch(z: torch.Tensor, d: float) -> torch.Tensor:
-            return z * min(1.0, d / float(z.norm()))
+    @staticmethod
+    def unit(z: torch.Tensor, scale: float) -> torch.Tensor:
+        """Rows of length `scale`; zero stays, with a gradient of zero."""
+        return scale * z / z.square().sum(1, keepdim=True).clamp(min=1e-30).sqrt()
 
-        def nan_at_zero(z: torch.Tensor, d: float) -> torch.Tensor:
-            length = z.norm(dim=1, keepdim=True)
-            return torch.where(length > d, d * z / length, z)
+    def test_the_same_function_written_otherwise_is_right(self) -> None:
+        def otherwise(z: torch.Tensor, scale: float) -> torch.Tensor:
+            length = z.square().sum(1, keepdim=True).clamp(min=1e-30).sqrt()
+            return torch.stack([scale * row / n for row, n in zip(z, length, strict=True)])
 
-        def root_at_zero(z: torch.Tensor, d: float) -> torch.Tensor:
+        assert self.said(otherwise) == "Right. Good."
+
+    def test_values_come_first(self) -> None:
+        assert "your function gives" in self.said(lambda z, scale: z)
+        assert self.said(lambda z, scale: ...).startswith("Your turn.")
+
+    def test_a_detached_length_is_seen_only_when_gradients_are_asked_for(self) -> None:
+        def held(z: torch.Tensor, scale: float) -> torch.Tensor:
+            return scale * z / z.detach().square().sum(1, keepdim=True).clamp(min=1e-30).sqrt()
+
+        said = self.said(held)
+        assert said.startswith("Not yet. The values agree, but the gradient does not. At [3.0, 4.0] a weighted sum")
+        assert said.endswith("Mind the length.")
+        assert re.search(r"has the gradient \[-?\d.*\], that of the library \[-?\d", said)
+        slips = {"The length was held.": held}
+        assert self.said(held, slips=slips) == "Not yet. The length was held."
+        cases = [(self.rows, 2.0)]
+        assert check_function(held, self.unit, cases, right="Good.", hint="Look.").passed
+
+    @pytest.mark.parametrize(
+        "cut", [lambda z: torch.tensor(z.tolist(), dtype=z.dtype), lambda z: z.detach(), lambda z: z.detach().tolist()]
+    )
+    def test_where_no_gradient_passes_it_says_what_to_return(self, cut: object) -> None:
+        said = self.said(lambda z, scale: cut(self.unit(z, scale)))
+        assert "no gradient passes through your result. Return a new tensor" in said
+
+    def test_an_infinite_slope_in_a_branch_not_taken_is_named(self) -> None:
+        def root(z: torch.Tensor, scale: float) -> torch.Tensor:
             length = z.square().sum(1, keepdim=True).sqrt()
-            return torch.where(length > d, d * z / length.clamp(min=1e-12), z)
+            return torch.where(length > 0, scale * z / length.clamp(min=1e-15), 0 * z)
 
-        assert chapter.check_partial_norm(partial_norm).passed
-        assert "Each row has its own length" in chapter.check_partial_norm(whole_batch).text
-        assert "NaN" in chapter.check_partial_norm(root_at_zero).text
-        assert not chapter.check_partial_norm(nan_at_zero).passed
-        assert chapter.check_partial_norm(lambda z, d: ...).state == "open"
+        said = self.said(root)
+        assert "the gradient is NaN or infinite" in said
+        assert "safe input first" in said
 
-    def test_partial_norm_needs_its_gradient(self) -> None:
-        def constant_length(z: torch.Tensor, d: float) -> torch.Tensor:
-            with torch.no_grad():
-                factor = (d / z.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1.0)
-            return z * factor
+    def test_every_floating_tensor_is_asked_and_no_other(self) -> None:
+        weight, target = torch.ones(2, dtype=torch.float64), torch.tensor([0, 1, 0])
+        cases = [(self.rows, weight, target)]
 
-        def row_by_row(z: torch.Tensor, d: float) -> torch.Tensor:
-            rows = [[v * min(1.0, d / max(math.hypot(*row), 1e-12)) for v in row] for row in z.tolist()]
-            return torch.tensor(rows, dtype=z.dtype)
+        def both(z: torch.Tensor, w: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return (z * w).gather(1, y[:, None])
 
-        def in_place(z: torch.Tensor, d: float) -> torch.Tensor:
-            z *= constant_length(torch.ones_like(z), 1.0) * 0 + 1
-            return z.mul_((d / z.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1.0))
+        def one(z: torch.Tensor, w: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return both(z, w.detach(), y)
 
-        assert "radial part is still there" in chapter.check_partial_norm(constant_length).text
-        assert "no gradient passes" in chapter.check_partial_norm(row_by_row).text
+        asked = {"right": "Good.", "hint": "Look.", "gradients": True}
+        assert check_function(both, both, cases, **asked).passed
+        assert "At [1.0, 1.0] a weighted sum" in check_function(one, both, cases, **asked).text
 
-        def listed(z: torch.Tensor, d: float) -> list:
-            return row_by_row(z, d).tolist()
+    def test_writing_into_the_input_changes_no_question(self) -> None:
+        def written(z: torch.Tensor, scale: float) -> torch.Tensor:
+            return z.copy_(self.unit(z.detach(), scale))
 
-        def stabilised(z: torch.Tensor, d: float) -> torch.Tensor:
-            return z * (d / (z.norm(dim=1, keepdim=True) + 1e-8)).clamp(max=1.0)
-
-        def written_into(z: torch.Tensor, d: float) -> torch.Tensor:
-            for i in range(len(z)):
-                n = z[i].norm()
-                if n > d:
-                    z[i] = z[i] * d / n
-            return z
-
-        def from_directions(z: torch.Tensor, d: float) -> torch.Tensor:
-            return torch.nn.functional.normalize(z) * z.norm(dim=1, keepdim=True).clamp(max=d)
-
-        assert "no lists" in chapter.check_partial_norm(listed).text
-        assert chapter.check_partial_norm(stabilised).passed
-        assert "radial part" not in chapter.check_partial_norm(written_into).text
-        assert "row of zeros" in chapter.check_partial_norm(from_directions).text
-        for _ in range(2):  # writing into the input does not change the question for the next try
-            assert "wanted is" not in chapter.check_partial_norm(in_place).text
-        assert chapter.check_partial_norm(partial_norm).passed
-
-    def test_missing_error_is_the_only_one(self) -> None:
-        def fits(vanilla: float, percent: float, errors: list[float]) -> bool:
-            gains = [100 * (vanilla - error) / vanilla for error in errors]
-            return any(percent in (round(g, 2), math.floor(100 * g) / 100) for g in gains)
-
-        every = [k / 100 for k in range(1, 301)]
-        found = [v for v in every[99:] if all(fits(v, percent, every) for percent in (21.19, 10.86, 32.06, 25.54))]
-        assert found == [1.84]
-        assert fits(1.84, 10.86, [1.64]), "and weight decay's error is then Table 1's vanilla"
-        assert chapter.check_missing_error(1.84).passed
-        assert "with weight decay" in chapter.check_missing_error(1.64).text
-
-    def test_temperature_form(self) -> None:
-        def right(z: torch.Tensor, target: torch.Tensor, threshold: float) -> torch.Tensor:
-            return chapter.loss_gradient(z, target, threshold)[1]
-
-        def undamped(z: torch.Tensor, target: torch.Tensor, threshold: float) -> torch.Tensor:
-            return right(z, target, threshold) * z.norm(dim=1, keepdim=True) / threshold
-
-        assert chapter.check_temperature_form(right).passed
-        assert not chapter.check_temperature_form(undamped).passed
-
-    def test_wrong_yet_growing_accepts_any_such_sample(self) -> None:
-        assert chapter.check_wrong_yet_growing([1.0, 0.95, 0.9, -1.0], 2).passed
-        assert chapter.check_wrong_yet_growing([0.0, 0.1, 0.05, -2.0, 0.2], 2).passed
-        assert "right, or tied" in chapter.check_wrong_yet_growing([1.0, 0.9, -1.0], 0).text
-        assert "One class is ahead" in chapter.check_wrong_yet_growing([1.0, 0.9, -1.0], 1).text
-        assert "above the entropy" in chapter.check_wrong_yet_growing([5.0, 5.0, 0.9, -1.0], 2).text
-        assert "above the entropy" in chapter.check_wrong_yet_growing([1.0, 0.95, 0.9], 2).text, (
-            "the lowest never grows"
-        )
-        assert chapter.check_wrong_yet_growing(..., ...).state == "open"
-        assert "position" in chapter.check_wrong_yet_growing([1.0, 2.0], 2).text
-        for logits, label in (([[1.0, 2.0]], 0), ("abc", 0), ([1.0, 0.9, "a"], 1), ([math.inf, 1.0], 1), ([1.0], None)):
-            assert "position" in chapter.check_wrong_yet_growing(logits, label).text or label is None
-        for label in (2.7, math.inf, 10**400):
-            assert "position" in chapter.check_wrong_yet_growing([1.0, 0.95, 0.9, -1.0], label).text
-        assert not chapter.check_first_sample(10**400).passed
-        assert chapter.check_wrong_yet_growing([1.0, 0.95, 0.9, -1.0], 2.0).passed
-
-    def test_stability_norm(self) -> None:
-        assert chapter.check_stability_norm(128**-0.5).passed
-        assert "take the root" in chapter.check_stability_norm(1 / 128).text
+        assert "no gradient passes" in self.said(written) or "does not" in self.said(written)
+        assert self.said(self.unit) == "Right. Good."

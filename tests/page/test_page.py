@@ -18,7 +18,6 @@ from companion import look, papers
 from companion.methods import partial_norm
 from companion.methods.partial_output_norm import PartialNorm
 from companion.page import (
-    Question,
     at_a_glance,
     equation,
     fill_places,
@@ -30,6 +29,7 @@ from companion.page import (
 )
 from companion.page import strip as page
 from companion.page.display import inline, plain
+from companion.papers import Question
 
 ROOT = Path(__file__).parents[2]
 first_cell = importlib.import_module("companion.page.setup")  # as an attribute of `page` the name is the function
@@ -240,7 +240,7 @@ class TestQuiz:
 
     def test_refusals(self) -> None:
         with pytest.raises(ValueError, match="at least two"):
-            Question("?", (("only", "one"),), right=0)
+            quiz([Question("?", (("only", "one"),), right=0)])
         with pytest.raises(ValueError, match="needs a question"):
             quiz([])
 

@@ -1,82 +1,31 @@
-"""The rule of the verdict, and the paper's tables beside recorded runs."""
+"""The paper's tables beside recorded runs, under the first recording's rule and under the rule of today."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 
-import pytest
 from bs4 import BeautifulSoup
 
 from companion import papers
 from companion.experiments.partial_output_norm import ARMS as RECORDED_ARMS
 from companion.page import (
     claims_table,
-    compare,
     error_table,
     family_note,
     printed_reductions,
     recorded_note,
     render_table,
     table_beside,
-    verdict,
 )
-from companion.page.tables import VERDICTS, knobs_text
+from companion.page.tables import fixed_seeds, knobs_text
 from companion.results import Results
+from companion.results.first_recording import VERDICTS, FirstRecording
 
 ARMS = tuple(arm.name for arm in RECORDED_ARMS)
 
 Make = Callable[..., Results]
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "word"),
-    [
-        (0.1, 0.6, "agrees"),
-        (0.1, 0.5, "agrees"),
-        (0.5, 0.9, "agrees"),
-        (0.51, 0.9, "larger than printed"),
-        (0.1, 0.49, "same direction, smaller"),
-        (-0.1, 0.5, "cannot tell"),
-        (0.0, 0.5, "cannot tell"),
-        (-0.1, 0.49, "smaller than printed"),
-        (-0.1, 0.0, "smaller than printed"),
-        (-0.5, -0.1, "opposite"),
-    ],
-)
-def test_the_rule(low: float, high: float, word: str) -> None:
-    assert verdict(low, high, 0.5) == word
-
-
-def test_every_interval_has_exactly_one_word_and_every_word_occurs() -> None:
-    grid = [k / 10 for k in range(-10, 11)]
-    words = {verdict(low, high, 0.5) for low, high in itertools.combinations_with_replacement(grid, 2)}
-    assert words == set(VERDICTS)
-
-
-@pytest.mark.parametrize("arguments", [(1.0, 0.0, 0.5), (0.0, 1.0, 0.0), (0.0, math.nan, 0.5), (0.0, math.inf, 0.5)])
-def test_the_rule_refuses_nonsense(arguments: tuple[float, float, float]) -> None:
-    with pytest.raises(ValueError, match="must be"):
-        verdict(*arguments)
-
-
-def test_compare_is_oriented_so_that_a_falling_error_is_positive(results: Make) -> None:
-    runs = results({"vanilla": [2.0, 2.2, 2.4, 2.2, 2.2], "P-ON": [1.5, 1.8, 1.8, 1.7, 1.7]})
-    found = compare(runs, "P-ON", "vanilla", effect=0.5)
-    assert found.means == pytest.approx((2.2, 1.7))
-    assert found.difference == pytest.approx(0.5)
-    sd = math.sqrt(((0.4 - 0.5) ** 2 + (0.6 - 0.5) ** 2) / 4)
-    half = 2.7764451051977987 * sd / math.sqrt(5)  # Student's t for 95 %, four degrees of freedom
-    assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half))
-    assert found.verdict == "agrees"
-    assert compare(runs, "vanilla", "P-ON", effect=0.5).verdict == "opposite"
-    assert compare(runs, "P-ON", "vanilla").verdict == "–"
-
-
-def test_one_pair_gets_no_verdict(results: Make) -> None:
-    runs = results({"vanilla": [2.0], "P-ON": [1.5]}, experiment="without a contrast")
-    assert compare(runs, "P-ON", "vanilla", effect=0.5).verdict == "one pair"
+NAN_VANILLA = {("vanilla", "train_loss"): [1, 1, 1, 1, math.nan]}
 
 
 def test_a_record_with_fewer_seeds_than_its_contrast_fixes_gets_no_verdict(results: Make) -> None:
@@ -93,15 +42,16 @@ def test_a_record_with_fewer_seeds_than_its_contrast_fixes_gets_no_verdict(resul
         )
 
     whole = results(worse)
-    assert compare(whole, "P-ON + weight decay", "weight decay", effect=0.5).verdict == "opposite"
+    assert whole.compare("P-ON + weight decay", "weight decay", effect=0.5).word == "opposite"
     assert "opposite" in shown(whole)
     assert "over the 5 comparisons fixed" in shown(whole)
     fewer, one_less = (results({arm: errors[:count] for arm, errors in worse.items()}) for count in (2, 4))
-    smoke = Results({**whole.data, "profile": "smoke"})
+    smoke = FirstRecording({**whole.data, "profile": "smoke"})
     for runs in (fewer, one_less, smoke):
         assert runs.complete
-        found = compare(runs, "P-ON + weight decay", "weight decay", effect=0.5)
-        assert (found.verdict, found.judged) == ("unfinished", False)
+        n = fixed_seeds("pon-mnist", "mnist/mlp-3")
+        found = runs.compare("P-ON + weight decay", "weight decay", effect=0.5, n=n)
+        assert (found.state, found.word) == ("unfinished", None)
         assert not any(word in shown(runs) for word in VERDICTS)
         assert (
             "no comparison can be judged yet (5 without a verdict, since runs are missing; counted all the same)"
@@ -109,7 +59,7 @@ def test_a_record_with_fewer_seeds_than_its_contrast_fixes_gets_no_verdict(resul
         )
     assert "at the size `smoke`" in recorded_note(smoke)
     assert "at the size `laptop`" in recorded_note(whole)
-    assert compare(results({"vanilla": [2, 2.1], "P-ON": [1, 1.2]}, settings=["cora/gat"]), "P-ON", "vanilla").judged
+    assert fixed_seeds("pon-mnist", "mnist/another") is None
 
 
 def test_no_verdict_before_all_seeds_have_run(results: Make) -> None:
@@ -119,10 +69,10 @@ def test_no_verdict_before_all_seeds_have_run(results: Make) -> None:
         "norm only": [1.4, 1.8, 1.8, 1.7, 1.7],
     }
     runs = results(errors, missing=[("mnist/mlp-3", "stability only")])
-    assert compare(runs, "stability only", "vanilla", effect=0.5).verdict == "unfinished"
-    assert compare(runs, "norm only", "vanilla", effect=0.5).verdict == "agrees"
+    assert runs.compare("stability only", "vanilla", effect=0.5).state == "unfinished"
+    assert runs.compare("norm only", "vanilla", effect=0.5).word == "agrees"
     baseline = results(errors, missing=[("mnist/mlp-3", "vanilla")])
-    assert compare(baseline, "norm only", "vanilla", effect=0.5).verdict == "unfinished"
+    assert baseline.compare("norm only", "vanilla", effect=0.5).state == "unfinished"
     note = family_note({"pon-mnist": runs}, "partial_output_norm", "pon-ablation")
     assert "over the 3 comparisons fixed beforehand as one family (2 without a verdict, since runs are missing" in note
 
@@ -164,6 +114,19 @@ def test_table_3_takes_the_inferred_effects(results: Make) -> None:
     assert line.endswith("same direction, smaller")
 
 
+def test_a_later_recording_gets_the_words_of_today(results: Make) -> None:
+    errors = {"vanilla": [20, 21] * 10, "P-ON": [15, 15.9] * 10}
+    settings = ("cora/gcn", "cora/gat", "pubmed/gcn", "pubmed/gat")
+    runs = results(errors, experiment="pon-graphs", settings=settings, kind=Results)
+    said = table_beside({"pon-graphs": runs}, papers.load("partial_output_norm").table("Table 2")).text
+    assert said.count("| agrees") == 4
+    assert not any(word in said for word in set(VERDICTS) - {"agrees", "opposite"})
+    lost = results(errors, experiment="pon-graphs", settings=settings, kind=Results, curves=NAN_VANILLA)
+    said = table_beside({"pon-graphs": lost}, papers.load("partial_output_norm").table("Table 2")).text
+    assert said.count("| depends on tuning") == 4
+    assert said.count("20 of 20 diverged") == 4
+
+
 def test_arms_without_runs_are_said_not_hidden(results: Make) -> None:
     runs = results({"vanilla": [2.0, 2.2]}, missing=[("mnist/mlp-3", "P-ON"), ("mnist/mlp-3", "norm only")])
     table = table_beside({"pon-mnist": runs}, papers.load("partial_output_norm").table("Table 1"))
@@ -178,9 +141,9 @@ def test_arms_without_runs_are_said_not_hidden(results: Make) -> None:
 def test_a_diverged_baseline_is_no_gain(results: Make) -> None:
     nan = {("weight decay", "train_loss"): [1, 1, 1, 1, float("nan")]}
     runs = results({"weight decay": [90.2, 90.1], "P-ON + weight decay": [1.2, 1.3], "vanilla": [2, 2.1]}, curves=nan)
-    found = compare(runs, "P-ON + weight decay", "weight decay", effect=0.5)
-    assert found.diverged == (2, 0)
-    assert found.verdict == "diverged"
+    found = runs.compare("P-ON + weight decay", "weight decay", effect=0.5)
+    assert found.diverged == (0, 2)
+    assert (found.state, found.word) == ("diverged", None)
     assert "2 of 2 diverged" in error_table(runs).text
     line, after = table_beside(
         {"pon-mnist": runs}, papers.load("partial_output_norm").table("Table 1")
@@ -216,7 +179,7 @@ def test_a_family_does_not_shrink_because_runs_fail(results: Make) -> None:
     others = ("stability only", "weight decay")
     nan = {(arm, "train_loss"): [1, 1, 1, 1, math.nan] for arm in others}
     for runs in (results(errors), results({**errors, **dict.fromkeys(others, [90.0] * 5)}, curves=nan)):
-        p = compare(runs, "norm only", "vanilla").p
+        p = runs.compare("norm only", "vanilla").p
         assert 0.05 / 3 < p < 0.05
         assert "none stays below 0.05" in family_note({"pon-mnist": runs}, "partial_output_norm", "pon-ablation")
 

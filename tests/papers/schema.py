@@ -41,6 +41,11 @@ def colour(value: Any) -> str | None:
     return None if right else "a colour such as '#4661ba'"
 
 
+def choice(value: Any) -> str | None:
+    right = isinstance(value, dict) and set(value) == {"says", "comment"} and not any(map(text, value.values()))
+    return None if right else "{ says = …, comment = … }"
+
+
 def a_table(value: Any) -> str | None:
     return None if isinstance(value, dict) else "a table of keys"
 
@@ -91,6 +96,7 @@ CONTRAST = {
 }
 CONTRAST_MAY = {"relative_reduction": number, "note": text}
 EXPLORATORY = {**COMPARED, "why": text}
+QUESTION = {"text": text, "choices": list_of(choice), "right": whole(0)}
 RECIPE = {"paper": a_table, "ours": a_table}
 
 
@@ -98,6 +104,7 @@ def problems(data: dict[str, Any]) -> list[str]:
     """Say what is wrong with a paper's file, one sentence each; an empty list says that nothing is."""
     single = dict.fromkeys((*PARTS, "colour"), a_table)
     lists = {"arms": anything, "claims": anything, "tables": anything, "contrasts": anything, "exploratory": anything}
+    lists["quiz"] = anything
     may = {**PAPER_MAY, **lists, "knobs": a_table, "recipes": a_table}
     found = keys("", data, {**PAPER, **single, "arms": anything}, may)
     if found:
@@ -112,6 +119,7 @@ def problems(data: dict[str, Any]) -> list[str]:
     found += entries("contrasts", data.get("contrasts", []), CONTRAST, CONTRAST_MAY)
     found += entries("exploratory", data.get("exploratory", []), EXPLORATORY, {"added_after_results": flag})
     found += entries("tables", data.get("tables", []), TABLE, TABLE_MAY) or rows(data.get("tables", []))
+    found += entries("quiz", data.get("quiz", []), QUESTION, {}) or right_choices(data.get("quiz", []))
     for name, recipe in data.get("recipes", {}).items():
         found += keys(f"recipes.{name}", recipe, RECIPE) or recipe_parts(f"recipes.{name}", recipe)
     return found
@@ -157,6 +165,15 @@ def rows(tables: list[dict[str, Any]]) -> list[str]:
                 wrong = [f"{where}: 'reduction' must have one number for each of the columns {', '.join(columns)}"]
             found += wrong
     return found
+
+
+def right_choices(questions: list[dict[str, Any]]) -> list[str]:
+    """Say which question has no right choice, or no wrong one."""
+    return [
+        f"quiz, entry {at}: 'right' must be one of at least two choices, from 0; got {question['right']}"
+        for at, question in enumerate(questions, 1)
+        if not question["right"] < len(question["choices"]) >= 2
+    ]
 
 
 def recipe_parts(where: str, recipe: dict[str, Any]) -> list[str]:

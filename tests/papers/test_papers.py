@@ -235,6 +235,8 @@ MALFORMED = [
     (first("contrasts", lambda e: e.update(n=1)), "contrasts, pon-t1-mnist: 'n' must be a whole number >= 2; got 1"),
     (first("contrasts", lambda e: e.update(effect_basis="guess")), "one of: printed, inference"),
     (first("exploratory", lambda e: e.pop("why")), "exploratory, pon-x-mnist-pon: the key 'why' is missing"),
+    (first("quiz", lambda e: e.update(right=3)), "quiz, entry 1: 'right' must be one of at least two choices"),
+    (first("quiz", lambda e: e["choices"][0].pop("comment")), "'choices' must be a list, each { says"),
     (mnist(lambda e: e.pop("ours")), "recipes.pon-mnist: the key 'ours' is missing"),
     (mnist(lambda e: e["paper"].pop("not stated")), "recipes.pon-mnist, paper: 'not stated' must be a list"),
     (mnist(lambda e: e["ours"].pop("search")), "recipes.pon-mnist, ours: 'search' must be text"),
