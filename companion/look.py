@@ -25,14 +25,13 @@ __all__ = ["DARK_PAGES", "DASHES", "SPARES", "Style", "css", "style", "styles", 
 
 Theme = Literal["light", "dark"]
 
-# Name: light, dark, and what it is for.
-_GROUND = {
-    "page": ("#fcfbf8", "#15171b", "the page"),
-    "card": ("#f4f2ec", "#1d2025", "the panel of a live figure, a code cell"),
-    "ink": ("#22262c", "#e6e4df", "text, vectors"),
-    "muted": ("#5b6068", "#a9afb8", "baselines, axes, asides"),
-    "rule": ("#d9d6cf", "#383c43", "thin lines"),
-    "link": ("#2f4fc4", "#8fb4ff", "links, keyboard focus"),
+_GROUND = {  # name: light, dark
+    "page": ("#fcfbf8", "#15171b"),
+    "card": ("#f4f2ec", "#1d2025"),  # the panel of a live figure, a code cell
+    "ink": ("#22262c", "#e6e4df"),  # text, vectors
+    "muted": ("#5b6068", "#a9afb8"),  # baselines, axes, asides
+    "rule": ("#d9d6cf", "#383c43"),  # thin lines
+    "link": ("#2f4fc4", "#8fb4ff"),  # links, keyboard focus
 }
 
 SPARES: Mapping[str, tuple[str, str]] = {"violet": ("#8246f0", "#a07db9"), "magenta": ("#c8198c", "#f04191")}
@@ -232,7 +231,7 @@ def _papers() -> list[papers.Paper]:
 
 def _colours() -> dict[str, tuple[str, str]]:
     """Return light and dark of every colour by its token: those of no paper, then those of the papers."""
-    found = {name: (light, dark) for name, (light, dark, _) in _GROUND.items()}
+    found = dict(_GROUND)
     for colour in (paper.colour for paper in _papers()):
         found[colour.token] = SPARES[colour.spare] if colour.spare else (colour.light, colour.dark)
     return found
