@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from companion.plots import METRIC_NAMES
 from companion.results import Results
 from companion.results.first_recording import FirstRecording
 
@@ -17,22 +18,7 @@ CONTROLS = {  # name: (arm, whose learning rate it takes)
     "weight decay at P-ON + weight decay's rate": ("weight decay", "P-ON + weight decay"),
     "P-ON at vanilla's rate": ("P-ON", "vanilla"),
 }
-METRICS = (
-    "test_error",
-    "train_error",
-    "train_loss",
-    "train_entropy",
-    "test_loss",
-    "test_entropy",
-    "length",
-    "centred_length",
-    "length_deviation",
-    "gradient",
-    "radial_gradient",
-    "parameter_gradient",
-    "generalisation_gap",
-    "growing_share",
-)
+METRICS = tuple(dict.fromkeys((*METRIC_NAMES, "train_error", "growing_share")))
 EPOCHS = (0, 1, 2, 5, 10)
 CLASSES, LOGIT_ROWS, ROWS = 10, 200, 1000
 PROVENANCE = {
@@ -97,7 +83,8 @@ def _run(
     arm: str, at: int, seed: int, error: float, curves: Mapping[tuple[str, str], Sequence[float]]
 ) -> dict[str, Any]:
     """Return one final run; its right rows, and its logits after the last epoch, are drawn by chance."""
-    metrics = {name: _curve(curves.get((arm, name)), at, seed) for name in METRICS}
+    names = dict.fromkeys((*METRICS, *(name for _, name in curves)))
+    metrics = {name: _curve(curves.get((arm, name)), at, seed) for name in names}
     metrics["test_error"][-1] = float(error)
     chance = np.random.default_rng((at, seed))
     right = chance.permutation(ROWS) >= round(ROWS * min(max(error, 0), 100) / 100)
