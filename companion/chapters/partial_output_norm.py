@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from companion.methods.partial_output_norm import partial_norm
 from companion.page import Feedback, Panel, Prose, check_function, check_number, feedback, live, say
 from companion.results import Results
 from companion.results.first_recording import load, verdict  # noqa: F401  (the notebook takes both from here)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 PAPER = papers.load("partial_output_norm")
 METHOD, WITH_DECAY, DECAY = "P-ON", "P-ON + weight decay", "weight decay"
@@ -85,7 +88,7 @@ def figure_floor(num_classes: tuple[int, ...] = (2, 10, 100, 1000)) -> plots.Sho
     looks = [plots.Style("pon", dash, "o", f"C = {n}") for n, dash in zip(num_classes, dashes, strict=False)]
     curves = [[float(confidence_ceiling(n, threshold=float(r))) for r in radii] for n in num_classes]
 
-    def draw(ax: Any, narrow: bool) -> None:
+    def draw(ax: Axes, narrow: bool) -> None:
         for look, values, height in zip(looks, curves, np.linspace(0.7, 0.25, len(looks)), strict=True):
             plots.line(ax, radii, values, look)
             at = int(np.searchsorted(values, height))  # each name at a height of its own, so that none covers another

@@ -6,7 +6,7 @@ Each takes recorded results and the arms that it shows, and is a sentence instea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from companion.page.display import Prose, say
 from companion.page.recorded import ends, in_words, matched, not_usable, steady_arms
 from companion.plots import Shown, Style, style_of
 from companion.results import Comparison, Results, rank_correlation, share_of_orders
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _DASHED = (0, (5, 2.2))
 _MARKS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚"}
@@ -76,7 +79,7 @@ def figure_gradient(results: Results, method: str, arm: str = "vanilla") -> Show
     whole = Style("ink", "-", "o", "whole gradient")
     along = Style(style_of(method).token, _DASHED, "s", "its radial part")
 
-    def draw(ax: Any, narrow: bool) -> None:
+    def draw(ax: Axes, narrow: bool) -> None:
         parts = [("gradient", whole), ("radial_gradient", along)]
         _draw_parts(ax, narrow, results, arm, parts, "mean length over training rows")
 
@@ -93,7 +96,7 @@ def figure_gradient(results: Results, method: str, arm: str = "vanilla") -> Show
 
 
 def _draw_parts(
-    ax: Any, narrow: bool, results: Results, arm: str, parts: Sequence[tuple[str, Style]], what: str, start: int = 0
+    ax: Axes, narrow: bool, results: Results, arm: str, parts: Sequence[tuple[str, Style]], what: str, start: int = 0
 ) -> None:
     """Draw metrics of one arm over the epochs on a logarithmic axis, from the point ``start`` on."""
     tips = []
@@ -122,7 +125,7 @@ def figure_loss_and_entropy(results: Results, arm: str = "vanilla") -> Shown | P
     gaps = {split: last[f"{split}_loss"] - last[f"{split}_entropy"] for split in ("train", "test")}
     looks = [Style("ink", "-", "o", "loss"), Style("muted", _DASHED, "s", "entropy")]
 
-    def draw(axes: Any, narrow: bool) -> None:
+    def draw(axes: tuple[Axes, ...], narrow: bool) -> None:
         for ax, split, rows in zip(axes, ("train", "test"), ("training", "test"), strict=True):
             parts = [(f"{split}_{look.label}", look) for look in looks]
             _draw_parts(ax, narrow, results, arm, parts, f"mean over the {rows} rows, nats", start=1)
@@ -191,7 +194,7 @@ def figure_gap(results: Results, method: str, baseline: str = "vanilla") -> Show
     over_time = rank_correlation(*(results.curve(baseline, metric)[1].mean(axis=0)[1:] for metric in pair))
     across = rank_correlation(*(np.array([points[arm][k].mean() for arm in arms]) for k in (0, 1)))
 
-    def draw(ax: Any, narrow: bool) -> None:
+    def draw(ax: Axes, narrow: bool) -> None:
         tips = []
         for arm in arms:
             look = style_of(arm)
@@ -235,7 +238,7 @@ def figure_search(results: Results, method: str, baseline: str = "vanilla") -> S
     points = {arm: sorted((point["lr"], point["error"]) for point in results.search(arm)) for arm in arms}
     best = {arm: min(points[arm], key=lambda pair: pair[1]) for arm in arms}
 
-    def draw(ax: Any, narrow: bool) -> None:
+    def draw(ax: Axes, narrow: bool) -> None:
         for arm in arms:
             plots.scatter(ax, *zip(*points[arm], strict=True), arm)
             plots.scatter(ax, *best[arm], arm, s=120, facecolors="none", edgecolors=style_of(arm).color)

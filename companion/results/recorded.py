@@ -255,10 +255,6 @@ class Results:
         )
         return paired(first, second, level=level)
 
-    def gain(self, better: str, baseline: str, metric: str = "test_error", *, level: float = 0.95) -> Paired:
-        """Return baseline - better: positive where ``better`` has the lower error, as the contrasts are oriented."""
-        return self.paired(baseline, better, metric, level=level)
-
     def record(self, arm: str) -> dict[str, Any]:
         """Return the frozen record of an arm's final runs, without the seed."""
         record = self._arm(arm)["record"]

@@ -59,7 +59,7 @@ def test_what_the_first_page_says_of_the_recorded_runs_holds() -> None:
         in page
     )
     for better in ("stability only", "P-ON"):
-        gain = mnist.gain(better, "vanilla")
+        gain = mnist.compare(better, "vanilla")
         assert gain.low > 0
         assert gain.high < min(
             c.effect
