@@ -64,7 +64,9 @@ def fill_places(app: Sphinx, docname: str, source: list[str]) -> None:
 
 def library_of_methods() -> str:
     """Return a heading and the description of its module for each paper's method, in the book's order."""
-    block = "### {}\n\n```{{eval-rst}}\n.. automodule:: companion.methods.{}\n   :members:\n   :ignore-module-all:\n```\n"
+    block = (
+        "### {}\n\n```{{eval-rst}}\n.. automodule:: companion.methods.{}\n   :members:\n   :ignore-module-all:\n```\n"
+    )
     return "\n".join(block.format(papers.load(stem).chapter.title, stem) for stem in papers.names())
 
 
