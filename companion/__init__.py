@@ -24,7 +24,10 @@ __version__ = "0.1.0"
 
 # Parts that are loaded when first used: importing them may need an extra, or take a moment.
 _PARTS = frozenset(
-    {"chapter", "cli", "data", "experiments", "models", "papers", "plots", "results", "symbolic", "training", "widgets"}
+    {
+        *("chapters", "cli", "data", "experiments", "look", "models", "page", "papers", "plots", "results", "symbolic"),
+        *("training", "widgets"),
+    }
 )
 _LAZY = {"validate": "companion.validation"}
 

@@ -3,7 +3,7 @@
 - Thebe's scripts are dropped: nothing here uses them and they name another origin.
 - The Colab button opens the branch `colab`, which holds the notebooks in plain Markdown.
 - Empty places in a page's source are filled: of live figures with values and fallback, of the strip and the map of methods,
-  of the tables of costs.
+  of the methods' descriptions, of the tables of costs.
 - A chapter has the number of its file's name, not that of its position.
 - Docstrings, written to be read in an editor, are made safe for reStructuredText.
 """
@@ -20,9 +20,10 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.environment.collectors.toctree import TocTreeCollector
 
-from companion import bench, chapter, widgets
+from companion import bench, page, papers, widgets
 
 COLAB_BRANCH = "colab"
+LIBRARY = '<div data-methods="library"></div>'
 
 
 def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
@@ -56,7 +57,17 @@ def fill_places(app: Sphinx, docname: str, source: list[str]) -> None:
     Notebooks bring theirs as output.
     """
     if app.env.doc2path(docname).endswith(".md"):
-        source[0] = chapter.fill_places(widgets.fill_places(bench.fill_places(source[0])))
+        if LIBRARY in source[0]:
+            source[0] = source[0].replace(LIBRARY, library_of_methods())
+        source[0] = page.fill_places(widgets.fill_places(bench.fill_places(source[0])))
+
+
+def library_of_methods() -> str:
+    """Return a heading and the description of its module for each paper's method, in the book's order."""
+    block = (
+        "### {}\n\n```{{eval-rst}}\n.. automodule:: companion.methods.{}\n   :members:\n   :ignore-module-all:\n```\n"
+    )
+    return "\n".join(block.format(papers.load(stem).chapter.title, stem) for stem in papers.names())
 
 
 def chapter_number(docname: str) -> int | None:

@@ -67,12 +67,10 @@ def write_fonts(folder: Path, cache: Path) -> None:
 
 def write_generated(folder: Path, cache: Path) -> None:
     """Write fonts, tokens and the live figures' script into `folder` (the pages' `_static/generated`)."""
-    import companion
-    from companion import widgets
+    from companion import look, widgets
 
     write_fonts(folder, cache / "fonts")
-    tokens = Path(companion.__file__).with_name("tokens.css")
-    write_if_new(folder / "tokens.css", tokens.read_bytes())
+    write_if_new(folder / "tokens.css", look.css().encode())
     write_if_new(folder / "live_figures.js", widgets.bundle().encode())
 
 

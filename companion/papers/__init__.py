@@ -1,49 +1,36 @@
-"""The papers as data: what they claim and print, what we compare, and how each claim stands.
+"""The papers as data: one file a paper, named by its stem, read into plain dataclasses.
 
-A claim is told in our words; a table holds the printed numbers as they stand, misprints included. Five files hold it,
-each an object with one entry a paper under its short name (``"p_on"``), beside ``"about"`` and other words on the whole.
-A trailing ? marks what may be left out; any other key is an error that says which are known.
+``companion/papers/<stem>.toml`` is all that is data about a paper; its stem is the one key to it everywhere. A claim is told in our
+words; a table holds the printed numbers as they stand, misprints included. `tests/papers` checks every file in words; here nothing is
+checked, so that a reader pays nothing for it. A trailing ? marks what may be left out::
 
-``index.json``, which papers there are::
+    title, authors, year?, cite         as printed; the entry of the bibliography
+    relatives?                          the entries of the bibliography that the chapter must cite before it judges
+    [chapter]  number, title, written?, exercises?   of the notebook; how its heading begins; whether it is there; how many it has
+    [method]   name, short, places, does   as the strip and the first page's map show it; places are those of a training step
+    [colour]   token, and light and dark, or spare   its name in CSS, and its two colours, or one of `companion.look.SPARES`
+    [knobs]?   how a knob is written in tables, "δ = {:.3g}"
+    [[arms]]   label, dash, marker, colour?   how an arm is drawn; of the paper's colour, or "muted": what it is compared with
+    [[claims]]?     id, place, says, verdict (one of VERDICTS), condition?, shown_by (headings of the chapter, "Appendix: heading",
+                    or "tests/…/test_x.py::Class::test_name")
+    [[tables]]?     id, unit, metric, note?, rows, inference? (what we reconstructed; never data); a row is
+                    dataset, model, baseline, better, reduction, ours?, note?    errors as mean and sd, reduction in percent
+                    or, in a table with columns, method, reduction (one a column), ours?, note?
+                    and ours the experiment, setting?, baseline and better arm that repeat it
+    [[contrasts]]?  id, source, experiment, data, model, better, baseline, effect, effect_basis ("printed" or "inference"), n, family,
+                    relative_reduction?, note?
+    [[exploratory]]?  the same without source, effect and family, with why, and added_after_results where that is so
+    [[quiz]]?       text, choices (each says and comment), right (which, from 0)
+    [recipes.<experiment>]?  paper (what it states, and "not stated"), ours (what we fixed, "search" among it)
 
-    "p_on": {"title": start of the chapter's heading, "chapter": name of the notebook without its ending, or null}
-
-``claims.json``, every numbered claim with our verdict, a list of::
-
-    {"id", "place", "says", "verdict": one of VERDICTS, "condition": empty where it simply holds,
-     "shown_by": list of headings of the chapter, "Appendix: heading", or "tests/…/test_x.py::Class::test_name"}
-
-``tables.json``, the printed tables::
-
-    {"paper": title and version read, "arms"?: how the paper's names and our arms go together, "tables": list of
-     {"id": "Table 1", "unit": "error %", "metric", "note"?, "columns"?, "rows": list, "inference"?: what we reconstructed}}
-
-    a row with printed errors, and one of a table that prints only reductions (it has "columns"; the first one is shown):
-    {"dataset", "model", "baseline": {"mean", "sd"}, "better": {"mean", "sd"}, "reduction": percent, "ours", "note"?}
-    {"method", "reduction": list of percents, one a column, "ours", "note"?}
-
-    "ours": null where we have no run, else
-    {"experiment", "setting"?: needed where the experiment has several, "baseline": our arm, "better": our arm}
-
-``contrasts.json``, the comparisons fixed before any run, a list of::
-
-    {"id", "source", "experiment", "data", "model", "better", "baseline", "effect": error points, "effect_basis": "printed" or
-     "inference", "n": paired seeds, "family", "relative_reduction"?, "note"?}
-
-    and under "exploratory", in the same form without effect and family, those that were added: with "why",
-    and "added_after_results": true where that is so
-
-``recipes.json``, how the runs are trained, one entry an experiment::
-
-    "pon-mnist": {"paper": what it states, and "not stated": list, "ours": what we fixed, "search" among it}
+A contrast is fixed before any run. Its effect is the paper's difference in error points, positive where ``better`` has the lower error;
+n counts our paired seeds. The estimate is the mean over them of error(baseline) - error(better) at the final epoch. Within a family
+p-values are corrected by Holm's method. No contrast is added, dropped or redefined after a result exists; later ones are exploratory.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import re
-from collections.abc import Callable, Collection
+import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -51,20 +38,20 @@ from typing import Any
 
 __all__ = [
     "VERDICTS",
+    "Arm",
     "Cell",
     "Chapter",
     "Claim",
+    "Colour",
     "Contrast",
+    "Method",
+    "Paper",
+    "Question",
     "Row",
     "Table",
-    "chapter",
-    "claims",
-    "contrasts",
+    "load",
     "names",
-    "recipe",
     "relative_reduction",
-    "table",
-    "tables",
 ]
 
 VERDICTS = {
@@ -79,39 +66,48 @@ VERDICTS = {
 
 @dataclass(frozen=True)
 class Chapter:
-    """A paper's chapter.
+    """A paper's chapter: its number, how its heading begins, the notebook's name, whether that is there, its exercises."""
 
-    Attributes:
-        stem: the notebook's name without its ending, ``"01_partial_output_norm"``.
-        title: how its heading begins.
-    """
-
-    stem: str
+    number: int
     title: str
+    notebook: str
+    written: bool
+    exercises: int | None
 
-    @property
-    def number(self) -> int:
-        """The chapter's number: the first two digits of the notebook's name."""
-        return int(self.stem[:2])
 
-    @property
-    def name(self) -> str:
-        """What the paper's modules are called: the notebook's name without the number."""
-        return self.stem[3:]
+@dataclass(frozen=True)
+class Method:
+    """A paper's method: its name, its abbreviation, the places of a training step where it acts, what it does in words."""
+
+    name: str
+    short: str
+    places: tuple[str, ...]
+    does: str
+
+
+@dataclass(frozen=True)
+class Colour:
+    """A paper's colour: its name in CSS, and either the colour of each theme or the name of a spare of `companion.look`."""
+
+    token: str
+    light: str = ""
+    dark: str = ""
+    spare: str = ""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """How an arm is drawn: the name at its line's end, dash and marker, and ``"muted"`` where it has not the paper's colour."""
+
+    label: str
+    dash: str
+    marker: str
+    colour: str = ""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One numbered claim of a paper and how it stands.
-
-    Attributes:
-        id: short and stable, ``"pon-lemma-2.2"``.
-        place: where the paper makes it, ``"Lemma 2.2"``.
-        says: the claim in our words.
-        verdict: one of `VERDICTS`.
-        condition: when it holds, or what the corrected form is; empty where it simply holds.
-        shown_by: the section of the chapter, and the test, that show it.
-    """
+    """One numbered claim of a paper in our words, its verdict and condition, and the sections and tests that show it."""
 
     id: str
     place: str
@@ -162,21 +158,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A comparison fixed before the runs.
-
-    Attributes:
-        id: short and stable.
-        source: the place in the paper.
-        experiment: the name to load the recorded runs under.
-        data: the data set's name.
-        model: the model's name.
-        better: the arm that the paper finds better.
-        baseline: the arm it is compared with.
-        effect: the paper's difference in error points, positive when ``better`` has the lower error.
-        effect_basis: ``"printed"``, or ``"inference"`` where we had to reconstruct it.
-        n: the number of paired seeds.
-        family: the family within which p-values are corrected.
-    """
+    """A comparison fixed before the runs; the head of this module says what each field means."""
 
     id: str
     source: str
@@ -191,299 +173,103 @@ class Contrast:
     family: str
 
 
-@cache
-def _read(file: str) -> dict[str, Any]:
-    return json.loads(resources.files(__package__).joinpath(f"{file}.json").read_text(encoding="utf-8"))
+@dataclass(frozen=True)
+class Question:
+    """One question of the chapter's quiz: its choices, each with what to say about it, and which is right, from 0."""
+
+    text: str
+    choices: tuple[tuple[str, str], ...]
+    right: int
+
+
+@dataclass(frozen=True)
+class Paper:
+    """All that is data about one paper; the head of this module says what each part means."""
+
+    stem: str
+    title: str
+    authors: tuple[str, ...]
+    year: int | None
+    cite: str
+    relatives: tuple[str, ...]
+    chapter: Chapter
+    method: Method
+    colour: Colour
+    arms: tuple[Arm, ...]
+    knobs: dict[str, str]
+    claims: tuple[Claim, ...]
+    tables: tuple[Table, ...]
+    contrasts: tuple[Contrast, ...]
+    recipes: dict[str, dict[str, Any]]
+    quiz: tuple[Question, ...]
+
+    def table(self, name: str) -> Table:
+        """Return a printed table by its name.
+
+        Args:
+            name: as printed, ``"Table 2"``.
+
+        Raises:
+            ValueError: the paper has no such table.
+
+        Example:
+            >>> row = load("partial_output_norm").table("Table 2").rows[1]
+            >>> row.label, row.reduction, round(relative_reduction(row.baseline.mean, row.better.mean), 2)
+            ('Cora, GAT', 13.93, 15.81)
+        """
+        for table in self.tables:
+            if table.id == name:
+                return table
+        raise ValueError(f"no table {name!r} of {self.stem}; there are: {', '.join(table.id for table in self.tables)}")
+
+    def recipe(self, experiment: str) -> dict[str, Any]:
+        """Return how an experiment is trained: ``paper`` (what it states, and ``not stated``) and ``ours``.
+
+        Args:
+            experiment: its name, ``"pon-mnist"``.
+
+        Raises:
+            ValueError: the paper has no recipe of that name.
+
+        Example:
+            >>> load("partial_output_norm").recipe("pon-mnist")["paper"]["optimiser"]
+            'SGD'
+        """
+        if experiment not in self.recipes:
+            raise ValueError(f"no recipe {experiment!r} of {self.stem}; there are: {', '.join(self.recipes)}")
+        return self.recipes[experiment]
 
 
 def names() -> tuple[str, ...]:
-    """Return the short names of the papers, in the order of ``index.json``.
+    """Return the stems of the papers in the order of their chapters.
 
     Example:
-        >>> "p_on" in names()
-        True
+        >>> names()[0]
+        'partial_output_norm'
     """
-    return tuple(name for name, entry in _read("index").items() if isinstance(entry, dict))
+    return tuple(sorted(_files(), key=lambda stem: _read(stem)["chapter"]["number"]))
 
 
-def chapter(paper: str) -> Chapter | None:
-    """Return the chapter of a paper, or None as long as there is none.
+def load(stem: str) -> Paper:
+    """Return all that is data about a paper.
 
     Args:
-        paper: short name, ``"p_on"``.
+        stem: the name of its file, ``"partial_output_norm"``.
 
     Raises:
-        ValueError: there is no such paper, or its entry in ``index.json`` is malformed.
+        ValueError: there is no such paper, or its file is no TOML.
+        KeyError: its file lacks something; a note names the file.
 
     Example:
-        >>> found = chapter("p_on")
-        >>> found.number, found.name
-        (1, 'partial_output_norm')
+        >>> paper = load("partial_output_norm")
+        >>> paper.chapter.notebook, [claim.verdict for claim in paper.claims if claim.place == "Lemma 2.2"]
+        ('01_partial_output_norm', ['holds when'])
     """
-    where, entry = f"index.json, {paper}", _of("index", paper)
-    _check(where, entry, {"title": _text, "chapter": _or_null(_chapter_name)})
-    return Chapter(entry["chapter"], entry["title"]) if entry["chapter"] else None
-
-
-def _of(file: str, paper: str) -> Any:
-    data = _read(file)
-    if paper not in names():
-        raise ValueError(f"companion/papers knows no paper {paper!r}; index.json names: {', '.join(names())}")
-    if paper not in data:
-        raise ValueError(f"companion/papers/{file}.json has no entry {paper!r}, which index.json names")
-    return data[paper]
-
-
-# --- the form of an entry: a check returns what is wanted instead, or nothing ------------------------------------------
-
-Check = Callable[[Any], str | None]
-
-
-def _text(value: Any) -> str | None:
-    return None if isinstance(value, str) and value.strip() else "text"
-
-
-def _text_or_empty(value: Any) -> str | None:
-    return None if isinstance(value, str) else "text, which may be empty"
-
-
-def _number(value: Any) -> str | None:
-    right = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    return None if right else "a number"
-
-
-def _count(value: Any) -> str | None:
-    return None if isinstance(value, int) and not isinstance(value, bool) and value >= 2 else "a whole number >= 2"
-
-
-def _chapter_name(value: Any) -> str | None:
-    right = isinstance(value, str) and re.fullmatch(r"\d\d_[a-z_]+", value)
-    return None if right else "a notebook's name without its ending, such as '01_partial_output_norm'"
-
-
-def _cell(value: Any) -> str | None:
-    right = isinstance(value, dict) and set(value) == {"mean", "sd"} and not any(map(_number, value.values()))
-    return None if right else 'two numbers, {"mean": …, "sd": …}'
-
-
-def _object(value: Any) -> str | None:
-    return None if isinstance(value, dict) else "an object, {…}"
-
-
-def _any(value: Any) -> None:
-    return None
-
-
-def _one_of(allowed: Collection[str]) -> Check:
-    return lambda value: None if value in list(allowed) else f"one of: {', '.join(allowed)}"
-
-
-def _or_null(check: Check) -> Check:
-    return lambda value: None if value is None else (wanted := check(value)) and f"{wanted}, or null"
-
-
-def _list_of(check: Check) -> Check:
-    return lambda value: (
-        None if isinstance(value, list) and not any(map(check, value)) else f"a list, each {check(None)}"
-    )
-
-
-def _check(where: str, entry: Any, needed: dict[str, Check], may: dict[str, Check] | None = None) -> None:
-    """Raise a ValueError that says where an entry has a key too few, one too many, or a value of another kind."""
-    place = f"companion/papers/{where}"
-    if not isinstance(entry, dict):
-        raise ValueError(f"{place}: must be an object with the keys {', '.join(needed)}, got {entry!r}")
-    known = {**needed, **(may or {})}
-    for key in needed:
-        if key not in entry:
-            raise ValueError(f"{place}: the key {key!r} is missing; needed are: {', '.join(needed)}")
-    for key, value in entry.items():
-        if key not in known:
-            raise ValueError(f"{place}: unknown key {key!r}; known are: {', '.join(known)}")
-        if wanted := known[key](value):
-            raise ValueError(f"{place}: {key!r} must be {wanted}; got {value!r}")
-
-
-def _entries(where: str, value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError(f"companion/papers/{where}: must be a list of objects, got {value!r}")
-    return value
-
-
-def _named(entry: Any, at: int) -> str:
-    """Name an entry of a list for a message: by its id, else by its position."""
-    return str(entry["id"]) if isinstance(entry, dict) and entry.get("id") else f"entry {at + 1}"
-
-
-_CLAIM: dict[str, Check] = {
-    "id": _text,
-    "place": _text,
-    "says": _text,
-    "verdict": _one_of(VERDICTS),
-    "condition": _text_or_empty,
-    "shown_by": _list_of(_text),
-}
-_TABLE: dict[str, Check] = {"id": _text, "unit": _text, "metric": _text, "rows": _any}
-_TABLE_MAY: dict[str, Check] = {"note": _text, "columns": _list_of(_text), "inference": _object}
-_OURS: dict[str, Check] = {"experiment": _text, "baseline": _text, "better": _text}
-_ERRORS_ROW: dict[str, Check] = {
-    "dataset": _text,
-    "model": _text,
-    "baseline": _cell,
-    "better": _cell,
-    "reduction": _number,
-    "ours": _or_null(_object),
-}
-_REDUCTIONS_ROW: dict[str, Check] = {"method": _text, "reduction": _list_of(_number), "ours": _or_null(_object)}
-_CONTRAST: dict[str, Check] = {
-    "id": _text,
-    "source": _text,
-    "experiment": _text,
-    "data": _text,
-    "model": _text,
-    "better": _text,
-    "baseline": _text,
-    "effect": _number,
-    "effect_basis": _one_of(("printed", "inference")),
-    "n": _count,
-    "family": _text,
-}
-
-
-def claims(paper: str) -> tuple[Claim, ...]:
-    """Return the numbered claims of a paper with our verdicts.
-
-    Args:
-        paper: short name, ``"p_on"``.
-
-    Raises:
-        ValueError: there is no such paper, or an entry is malformed.
-
-    Example:
-        >>> [claim.verdict for claim in claims("p_on") if claim.place == "Lemma 2.2"]
-        ['holds when']
-    """
-    found = []
-    for at, entry in enumerate(_entries(f"claims.json, {paper}", _of("claims", paper))):
-        _check(f"claims.json, {paper}, {_named(entry, at)}", entry, _CLAIM)
-        found.append(Claim(**{**entry, "shown_by": tuple(entry["shown_by"])}))
-    return tuple(found)
-
-
-def tables(paper: str) -> tuple[Table, ...]:
-    """Return the printed tables of a paper.
-
-    Args:
-        paper: short name, ``"p_on"``.
-
-    Raises:
-        ValueError: there is no such paper, or an entry is malformed.
-
-    Example:
-        >>> [table.id for table in tables("p_on")]
-        ['Table 1', 'Table 2', 'Table 3']
-    """
-    where, entry = f"tables.json, {paper}", _of("tables", paper)
-    _check(where, entry, {"paper": _text, "tables": _any}, {"arms": _object})
-    listed = _entries(f"{where}, tables", entry["tables"])
-    return tuple(_table(f"{where}, {_named(one, at)}", one) for at, one in enumerate(listed))
-
-
-def table(paper: str, name: str) -> Table:
-    """Return one printed table by its name.
-
-    Args:
-        paper: short name, ``"p_on"``.
-        name: as printed, ``"Table 2"``.
-
-    Raises:
-        ValueError: there is no such paper or table, or an entry is malformed.
-
-    Example:
-        >>> row = table("p_on", "Table 2").rows[1]
-        >>> row.label, row.reduction, round(relative_reduction(row.baseline.mean, row.better.mean), 2)
-        ('Cora, GAT', 13.93, 15.81)
-    """
-    known = tables(paper)
-    for entry in known:
-        if entry.id == name:
-            return entry
-    raise ValueError(f"no table {name!r} of {paper!r}; there are: {', '.join(entry.id for entry in known)}")
-
-
-def _table(where: str, entry: Any) -> Table:
-    _check(where, entry, _TABLE, _TABLE_MAY)
-    columns = entry.get("columns", ())
-    rows = _entries(f"{where}, rows", entry["rows"])
-    return Table(
-        id=entry["id"],
-        metric=entry["metric"] + (f"; {columns[0]} is shown" if columns else ""),
-        rows=tuple(_row(f"{where}, row {at + 1}", row, columns) for at, row in enumerate(rows)),
-        note=entry.get("note", ""),
-    )
-
-
-def _row(where: str, row: Any, columns: Collection[str]) -> Row:
-    _check(where, row, _REDUCTIONS_ROW if columns else _ERRORS_ROW, {"note": _text})
-    if row["ours"] is not None:
-        _check(f"{where}, ours", row["ours"], _OURS, {"setting": _text})
-    note = row.get("note", "")
-    if columns:
-        if len(row["reduction"]) != len(columns):
-            raise ValueError(
-                f"companion/papers/{where}: 'reduction' must have one number for each of the columns "
-                f"{', '.join(columns)}; got {row['reduction']!r}"
-            )
-        return Row(row["method"], None, None, row["reduction"][0], row["ours"], note)
-    label, cells = f"{row['dataset']}, {row['model']}", (Cell(**row["baseline"]), Cell(**row["better"]))
-    return Row(label, *cells, row["reduction"], row["ours"], note)
-
-
-def contrasts(paper: str) -> tuple[Contrast, ...]:
-    """Return the comparisons of a paper that were fixed before the runs.
-
-    Args:
-        paper: short name, ``"p_on"``.
-
-    Raises:
-        ValueError: there is no such paper, or an entry is malformed.
-
-    Example:
-        >>> all(contrast.effect > 0 for contrast in contrasts("p_on"))
-        True
-    """
-    found = []
-    for at, entry in enumerate(_entries(f"contrasts.json, {paper}", _of("contrasts", paper))):
-        may = {"relative_reduction": _number, "note": _text}
-        _check(f"contrasts.json, {paper}, {_named(entry, at)}", entry, _CONTRAST, may)
-        found.append(Contrast(**{key: entry[key] for key in _CONTRAST}))
-    return tuple(found)
-
-
-def recipe(paper: str, experiment: str) -> dict[str, Any]:
-    """Return how an experiment is trained: ``paper`` (what it states, and ``not stated``) and ``ours``.
-
-    Args:
-        paper: short name, ``"p_on"``.
-        experiment: name of the experiment, ``"pon-mnist"``.
-
-    Raises:
-        ValueError: there is no such paper or experiment, or the entry is malformed.
-
-    Example:
-        >>> recipe("p_on", "pon-mnist")["paper"]["optimiser"]
-        'SGD'
-    """
-    known = _of("recipes", paper)
-    if experiment not in known:
-        raise ValueError(f"no recipe {experiment!r} of {paper!r}; there are: {', '.join(known)}")
-    where, entry = f"recipes.json, {paper}, {experiment}", known[experiment]
-    _check(where, entry, {"paper": _object, "ours": _object})
-    if wanted := _list_of(_text)(entry["paper"].get("not stated")):
-        raise ValueError(f"companion/papers/{where}, paper: 'not stated' must be {wanted}")
-    if _text(entry["ours"].get("search")):
-        raise ValueError(f"companion/papers/{where}, ours: 'search' must say how the knobs were chosen")
-    return entry
+    try:
+        return _paper(stem, _read(stem))
+    except (KeyError, TypeError) as error:
+        error.add_note(f"companion/papers/{stem}.toml: `pytest tests/papers -k {stem}` says in words what is wrong")
+        raise
 
 
 def relative_reduction(baseline: float, better: float) -> float:
@@ -494,3 +280,75 @@ def relative_reduction(baseline: float, better: float) -> float:
         30.488
     """
     return 100.0 * (baseline - better) / baseline
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def _files() -> dict[str, Any]:
+    found = {file.name.removesuffix(".toml"): file for file in resources.files(__package__).iterdir()}
+    return {stem: file for stem, file in found.items() if file.name.endswith(".toml")}
+
+
+@cache
+def _read(stem: str) -> dict[str, Any]:
+    files = _files()
+    if stem not in files:
+        raise ValueError(f"there is no paper {stem!r} in companion/papers; there are: {', '.join(sorted(files))}")
+    try:
+        return tomllib.loads(files[stem].read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        error.add_note(f"in companion/papers/{stem}.toml")
+        raise
+
+
+def _paper(stem: str, data: dict[str, Any]) -> Paper:
+    chapter = data["chapter"]
+    number = chapter["number"]
+    return Paper(
+        stem=stem,
+        title=data["title"],
+        authors=tuple(data["authors"]),
+        year=data.get("year"),
+        cite=data["cite"],
+        relatives=tuple(data.get("relatives", ())),
+        chapter=Chapter(**{"written": False, "exercises": None, **chapter, "notebook": f"{number:02}_{stem}"}),
+        method=Method(**{**data["method"], "places": tuple(data["method"]["places"])}),
+        colour=Colour(**data["colour"]),
+        arms=tuple(Arm(**arm) for arm in data["arms"]),
+        knobs=data.get("knobs", {}),
+        claims=tuple(_claim(claim) for claim in data.get("claims", ())),
+        tables=tuple(_table(table) for table in data.get("tables", ())),
+        contrasts=tuple(_contrast(contrast) for contrast in data.get("contrasts", ())),
+        recipes=data.get("recipes", {}),
+        quiz=tuple(_question(question) for question in data.get("quiz", ())),
+    )
+
+
+def _claim(entry: dict[str, Any]) -> Claim:
+    return Claim(**{"condition": "", **entry, "shown_by": tuple(entry["shown_by"])})
+
+
+def _table(entry: dict[str, Any]) -> Table:
+    columns = entry.get("columns", ())
+    metric = entry["metric"] + (f"; {columns[0]} is shown" if columns else "")
+    row = _row_of_reductions if columns else _row_of_errors
+    return Table(entry["id"], metric, tuple(row(one) for one in entry["rows"]), entry.get("note", ""))
+
+
+def _row_of_errors(row: dict[str, Any]) -> Row:
+    label, cells = f"{row['dataset']}, {row['model']}", (Cell(**row["baseline"]), Cell(**row["better"]))
+    return Row(label, *cells, row["reduction"], row.get("ours"), row.get("note", ""))
+
+
+def _row_of_reductions(row: dict[str, Any]) -> Row:
+    return Row(row["method"], None, None, row["reduction"][0], row.get("ours"), row.get("note", ""))
+
+
+def _question(entry: dict[str, Any]) -> Question:
+    choices = tuple((choice["says"], choice["comment"]) for choice in entry["choices"])
+    return Question(entry["text"], choices, entry["right"])
+
+
+def _contrast(entry: dict[str, Any]) -> Contrast:
+    return Contrast(**{field: entry[field] for field in Contrast.__dataclass_fields__})

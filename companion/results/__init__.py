@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+from companion.results.families import compare_in, judge_family
 from companion.results.judging import Comparison, compare, judge
+from companion.results.ranks import rank_correlation, share_of_orders
 from companion.results.recorded import Results, available, load
 from companion.results.statistics import Interval, Paired, Summary, holm, paired, resampled, summary, two_way
 
@@ -19,11 +21,15 @@ __all__ = [
     "Summary",
     "available",
     "compare",
+    "compare_in",
     "holm",
     "judge",
+    "judge_family",
     "load",
     "paired",
+    "rank_correlation",
     "resampled",
+    "share_of_orders",
     "summary",
     "two_way",
 ]

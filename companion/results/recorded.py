@@ -95,7 +95,7 @@ class Results:
         if setting not in self.data["settings"]:
             raise ValueError(f"{self.name} has no setting {setting!r}; it has {', '.join(self.settings)}")
         missing = [entry for entry in self.data["missing"] if entry["setting"] == setting]
-        return Results({**self.data, "missing": missing, "settings": {setting: self.data["settings"][setting]}})
+        return type(self)({**self.data, "missing": missing, "settings": {setting: self.data["settings"][setting]}})
 
     @cached_property
     def _setting(self) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class Results:
             return self
         part = {**self._setting, "arms": self._setting["draws"][index - 1], "controls": {}, "draws": []}
         missing = [{**entry, "draw": 0} for entry in self.data["missing"] if entry["draw"] == index]
-        return Results({**self.data, "missing": missing, "settings": {self.settings[0]: part}})
+        return type(self)({**self.data, "missing": missing, "settings": {self.settings[0]: part}})
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -254,10 +254,6 @@ class Results:
             self.final(name, metric)[[self.seeds(name).index(seed) for seed in seeds]] for name in (arm, baseline)
         )
         return paired(first, second, level=level)
-
-    def gain(self, better: str, baseline: str, metric: str = "test_error", *, level: float = 0.95) -> Paired:
-        """Return baseline - better: positive where ``better`` has the lower error, as the contrasts are oriented."""
-        return self.paired(baseline, better, metric, level=level)
 
     def record(self, arm: str) -> dict[str, Any]:
         """Return the frozen record of an arm's final runs, without the seed."""

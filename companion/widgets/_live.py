@@ -1,4 +1,4 @@
-"""The notebook faces of the live figures: anywidget classes, and ipywidgets controls linked with them both ways.
+"""What the notebook faces of all live figures share: the anywidget class, and a box of ipywidgets controls.
 
 Tried in JupyterLab 4.6 with anywidget 0.11 and ipywidgets 8. Google Colab runs anywidget classes through its own widget
 manager, which anywidget switches on by itself; that has not been tried with these figures.
@@ -10,50 +10,68 @@ import html
 from collections.abc import Callable
 from typing import Any
 
+from companion import look
 from companion._extras import require
-from companion.widgets import module_source, output_ball, python_side, static_html, tokens_css
+from companion.widgets._places import static_html
+from companion.widgets._scripts import module_source, values_of
 
 anywidget = require("anywidget", extra="widgets")
 ipywidgets = require("ipywidgets", extra="widgets")
 traitlets = require("traitlets", extra="widgets")
 
+_KINDS = {bool: traitlets.Bool, int: traitlets.Int, float: traitlets.Float, str: traitlets.Unicode}
+
+
+def _trait(default: Any) -> Any:
+    """Return the synchronised trait for a value of a figure, of the kind of its default."""
+    if isinstance(default, list):
+        size = len(default)
+        return traitlets.List(traitlets.Float(), default, minlen=size, maxlen=size).tag(sync=True)
+    return _KINDS[type(default)](default).tag(sync=True)
+
 
 def _checked(figure: LiveFigure, proposal: Any) -> Any:
-    """Return a proposed value as the figure's ``checked`` does, so that page and notebook allow the same values."""
-    side, name = python_side(figure.name), proposal["trait"].name
+    """Return a proposed value as the figure's script allows it, so that page and notebook allow the same values."""
+    name = proposal["trait"].name
     try:
-        return side.checked({**side.DEFAULTS, name: proposal["value"]})[name]
-    except (TypeError, ValueError) as error:
+        return values_of(figure.name).checked(**{name: proposal["value"]})[name]
+    except ValueError as error:
         raise traitlets.TraitError(str(error)) from None
 
 
 class LiveFigure(anywidget.AnyWidget):
     """A live figure with two faces: its view where a front end runs widgets, its place in the page everywhere else.
 
-    A figure sets ``name`` and one synchronised trait for each of its ``DEFAULTS``; its script, its style and the check
-    of every value by its ``checked`` follow from the name.
+    A figure sets ``name``. Its script, its style, one synchronised trait for each of the script's ``defaults`` and the check of
+    each by its ``limits`` follow from that.
 
     Example:
         >>> class Small(LiveFigure):
         ...     name = "output_ball"
-        ...     threshold = traitlets.Float(2.0).tag(sync=True)
+        >>> Small().threshold
+        2.0
         >>> Small(threshold=-1)
         Traceback (most recent call last):
-        traitlets.traitlets.TraitError: threshold must be > 0 and finite, got -1.0
+        traitlets.traitlets.TraitError: threshold must be a finite number in [0.001, 1000], got -1.0
     """
 
     name = ""
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Give a named figure its script, its style and its check; traitlets' own subclasses of it have them already."""
+        """Give a named figure its script, its style, its traits and their check; traitlets' own subclasses have them already."""
         if "name" in cls.__dict__:
-            cls._esm, cls._css = module_source(cls.name), tokens_css()
-            cls._checked = traitlets.validate(*python_side(cls.name).DEFAULTS)(_checked)
+            cls._esm, cls._css = module_source(cls.name), look.css()
+            defaults = values_of(cls.name).defaults
+            for key, default in defaults.items():
+                trait = _trait(default)
+                setattr(cls, key, trait)
+                trait.class_init(cls, key)  # the metaclass does this for what stands in the class's body
+            cls._checked = traitlets.validate(*defaults)(_checked)
         super().__init_subclass__(**options)
 
     def values(self) -> dict[str, Any]:
         """Return the figure's values as they are now, by name."""
-        return {key: getattr(self, key) for key in python_side(self.name).DEFAULTS}
+        return {key: getattr(self, key) for key in values_of(self.name).defaults}
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return anywidget's bundle with the static face added as ``text/html``."""
@@ -61,125 +79,44 @@ class LiveFigure(anywidget.AnyWidget):
         return {**data, "text/html": static_html(self.name, **self.values())}, metadata
 
 
-class OutputBall(LiveFigure):
-    """One logit vector of two classes: its loss, its entropy, and what the next gradient step does to its length.
-
-    The length is pushed up exactly while the loss is below the entropy: −∂L/∂‖z‖ = (H(p) − L)/‖z‖. With ``clip`` the
-    partial norm acts first, and outside the ball of radius ``threshold`` the length gets no gradient at all.
+class Controls(ipywidgets.VBox):
+    """A box of controls of a figure, with a button if asked; where no widgets run it says what stands here in a live notebook.
 
     Args:
-        z: the logit vector, two numbers in [-5, 5].
-        label: the true class, 0 or 1.
-        threshold: the ball's radius δ > 0.
-        clip: whether the partial norm acts on the logits.
-        compact: the small form: one vector, two bars, one arrow, one sentence.
-
-    Raises:
-        traitlets.TraitError: a value has the wrong type or lies outside its range.
+        controls: name to control; each is an attribute of the box.
+        says: the sentence for pages.
 
     Example:
-        >>> figure = OutputBall(label=1)
-        >>> figure.values()["z"]
-        [2.5, 1.2]
-
-    Not tried in Google Colab.
+        >>> box = Controls({"width": ipywidgets.FloatSlider(2.0)}, says="In a running notebook this cell shows a slider.")
+        >>> box.width.value
+        2.0
     """
 
-    name = "output_ball"
-    z = traitlets.List(traitlets.Float(), output_ball.DEFAULTS["z"], minlen=2, maxlen=2).tag(sync=True)
-    label = traitlets.Int(output_ball.DEFAULTS["label"]).tag(sync=True)
-    threshold = traitlets.Float(output_ball.DEFAULTS["threshold"]).tag(sync=True)
-    clip = traitlets.Bool(output_ball.DEFAULTS["clip"]).tag(sync=True)
-    compact = traitlets.Bool(output_ball.DEFAULTS["compact"]).tag(sync=True)
+    def __init__(self, controls: dict[str, Any], *, says: str) -> None:
+        super().__init__(list(controls.values()))
+        self._says = says
+        for name, control in controls.items():
+            setattr(self, name, control)
 
+    def add_run(self, label: str, on_run: Callable[[], object]) -> None:
+        """Add a button ``run`` that calls a function, and below it the place ``answer`` where what it returns is shown."""
+        self.run, self.answer = ipywidgets.Button(description=label), ipywidgets.HTML()
+        self.run.on_click(lambda _: self._answer(on_run))
+        self.children = (*self.children, self.run, self.answer)
 
-class _Controls(ipywidgets.VBox):
-    """A box of controls that says, where no widgets run, what stands here in a live notebook."""
+    def _answer(self, on_run: Callable[[], object]) -> None:
+        """Call the function; meanwhile the button rests. An error is shown, and raised for the log."""
+        self.run.disabled = True
+        self.answer.value = "<p>running …</p>"
+        try:
+            self.answer.value = f"<pre>{html.escape(str(on_run()))}</pre>"
+        except Exception as error:
+            self.answer.value = f"<pre>{html.escape(f'{type(error).__name__}: {error}')}</pre>"
+            raise
+        finally:
+            self.run.disabled = False
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
         bundle = super()._repr_mimebundle_(**options)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        note = "In a running notebook this cell shows sliders for z and δ that move with the figure above."
-        return {**data, "text/html": f'<p class="luc-live-words">{note}</p>'}, metadata
-
-
-def output_ball_controls(
-    figure: OutputBall,
-    on_run: Callable[[float], object] | None = None,
-    *,
-    run_label: str = "Train with this δ",
-) -> Any:
-    """Return notebook controls for an `OutputBall`, linked both ways: what one moves, the other follows.
-
-    Sliders for the two logits and δ, a switch for the clip, the label; with ``on_run`` also a button that calls it with
-    the δ of the moment and writes what it returns below. Where no widgets run (the rendered book, a plain run of the
-    notebook) one sentence stands for the controls, so give the training cell its δ by `chosen_threshold`.
-
-    Args:
-        figure: the figure to control.
-        on_run: a function of δ, for example one that trains a small network; what it returns is shown as text.
-        run_label: the words on the button.
-
-    Returns:
-        A box of ipywidgets with its parts as attributes: ``first``, ``second``, ``threshold``, ``clip``, ``label``, and
-        with ``on_run`` also ``run`` and ``answer``.
-
-    Example:
-        >>> figure = OutputBall()
-        >>> controls = output_ball_controls(figure, on_run=lambda threshold: f"trained with {threshold:g}")
-        >>> controls.threshold.value = 3.0
-        >>> figure.threshold
-        3.0
-
-    Not tried in Google Colab.
-    """
-    limit = output_ball.LIMIT
-    slider = ipywidgets.FloatSlider
-    first, second = (slider(figure.z[k], min=-limit, max=limit, step=0.05, description=f"z{'₁₂'[k]}") for k in (0, 1))
-    threshold = slider(figure.threshold, min=0.5, max=max(limit, figure.threshold), step=0.1, description="δ")
-    clip = ipywidgets.Checkbox(figure.clip, description="clip at δ", indent=False)
-    label = ipywidgets.ToggleButtons(options=[("class 1", 0), ("class 2", 1)], value=figure.label, description="true:")
-
-    for k, coordinate in enumerate((first, second)):
-        traitlets.link(
-            (figure, "z"),
-            (coordinate, "value"),
-            transform=(lambda z, k=k: z[k], lambda value, k=k: [*figure.z[:k], round(value, 6), *figure.z[k + 1 :]]),
-        )
-    for name, control in (("threshold", threshold), ("clip", clip), ("label", label)):
-        ipywidgets.link((figure, name), (control, "value"))
-
-    box = _Controls([first, second, threshold, clip, label])
-    box.first, box.second, box.threshold, box.clip, box.label = first, second, threshold, clip, label
-    if on_run is not None:
-        box.run, box.answer = ipywidgets.Button(description=run_label), ipywidgets.HTML()
-        box.run.on_click(lambda _: _answer(box, on_run, figure))
-        box.children = (*box.children, box.run, box.answer)
-    return box
-
-
-def _answer(box: Any, on_run: Callable[[float], object], figure: OutputBall) -> None:
-    """Call ``on_run`` with the figure's δ; meanwhile the button rests. An error is shown, and raised for the log."""
-    box.run.disabled = True
-    box.answer.value = f"<p>running with δ = {figure.threshold:g} …</p>"
-    try:
-        box.answer.value = f"<pre>{html.escape(str(on_run(figure.threshold)))}</pre>"
-    except Exception as error:
-        box.answer.value = f"<pre>{html.escape(f'{type(error).__name__}: {error}')}</pre>"
-        raise
-    finally:
-        box.run.disabled = False
-
-
-def chosen_threshold(figure: OutputBall | None = None, default: float = output_ball.DEFAULTS["threshold"]) -> float:
-    """Return the δ that the reader has set in a figure, or ``default`` where there is none to ask.
-
-    Args:
-        figure: the figure; None gives ``default``.
-        default: the δ without a figure, > 0.
-
-    Example:
-        >>> chosen_threshold(OutputBall(threshold=3.5)), chosen_threshold(None, default=10.0)
-        (3.5, 10.0)
-    """
-    return float(default if figure is None else figure.threshold)
+        return {**data, "text/html": f'<p class="luc-live-words">{self._says}</p>'}, metadata

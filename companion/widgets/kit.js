@@ -2,9 +2,9 @@
  * The kit: what every live figure is made of.
  *
  * Small builders for HTML and SVG, a handle that pointer, touch, keyboard and screen reader can move, bars, slider rows,
- * buttons, one spoken line, and the style they share. Python joins this file in front of a figure (companion/widgets/__init__.py).
- * Colours come from the book's tokens alone; the value after each comma is the light theme's, for pages without tokens. The method's
- * colour is the figure's choice: `frame(el, { method: "pon", … })`.
+ * buttons, one spoken line, and the style they share. Python joins this file in front of a figure and puts the light theme's value
+ * behind each token, for pages that have none (companion/widgets/_scripts.py). Colours come from the book's tokens alone; the method's
+ * is the figure's choice: `frame(el, { method: "pon", … })`.
  */
 
 /** Set attributes on a node; null and false remove one, true sets it empty. */
@@ -52,7 +52,7 @@ export function freshId(stem) {
 /**
  * The empty frame of a figure: the style is put into the page (or shadow root) once.
  *
- * `method` is the token of the method's colour, "pon" or "nl" (companion/tokens.css): in the figure's own drawing, in sliders, switches
+ * `method` is the token of the method's colour, "pon" or "nl" (companion/papers): in the figure's own drawing, in sliders, switches
  * and arrows it is `var(--lf-method)`. A figure that belongs to no method leaves it out and is drawn in ink.
  */
 export function frame(el, { name, label, method = "ink", compact = false }) {
@@ -253,9 +253,10 @@ export function arrowPath([x0, y0], [x1, y1], head = 0.3) {
   };
 }
 
-const STYLE = `
-.lf { --lf-page: var(--luc-page, #fcfbf8); --lf-card: var(--luc-card, #f4f2ec); --lf-ink: var(--luc-ink, #22262c);
-  --lf-muted: var(--luc-muted, #5b6068); --lf-rule: var(--luc-rule, #d9d6cf);
+/** The style of the picture alone, which is all that stands where no script runs. */
+export const PICTURE = `
+.lf { --lf-page: var(--luc-page); --lf-card: var(--luc-card); --lf-ink: var(--luc-ink);
+  --lf-muted: var(--luc-muted); --lf-rule: var(--luc-rule);
   container-type: inline-size; box-sizing: border-box; max-width: 1080px; margin: 0; padding: 18px; border-radius: 12px;
   background: var(--lf-card); color: var(--lf-ink); text-align: left;
   font: 400 16px/1.45 var(--luc-sans, "Source Sans Pro", "Source Sans 3", system-ui, sans-serif); font-variant-numeric: tabular-nums; }
@@ -276,6 +277,13 @@ const STYLE = `
 .lf-halo { inset: 0; background: var(--lf-ink); opacity: .13; }
 .lf-handle:hover .lf-halo, .lf-held .lf-halo { opacity: .2; }
 .lf-dot { inset: 15px; background: var(--lf-ink); box-shadow: 0 0 0 2px var(--lf-page); }
+.lf-still { max-width: 420px; }
+.lf-still .lf-halo { display: none; } /* nothing can be taken hold of */
+.lf-still .lf-plane, .lf-still .lf-handle { cursor: auto; }
+.lf-still + .luc-live-words { max-width: 680px; margin: .6em 0 0; }
+`;
+
+const STYLE = `${PICTURE}
 .lf-hidden { position: absolute; inset: 0; width: 44px; height: 44px; margin: 0; opacity: 0; pointer-events: none; }
 .lf-handle:has(:focus-visible) { outline: 2px solid var(--lf-method); outline-offset: 2px; }
 .lf-panel { display: grid; gap: 12px; min-width: 0; }

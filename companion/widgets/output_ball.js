@@ -8,10 +8,9 @@ import {
   arrowPath, bar, button, format, frame, gapArrow, html, planeHandle, setAttributes, sliderRow, statusLine, svg, whenSeen,
 } from "./kit.js";
 
-export const defaults = { z: [2.5, 1.2], label: 0, threshold: 2, clip: false, compact: false };
-
-/** Half the side of the plane in which z may move. */
-export const LIMIT = 5;
+/** The state that surprises: the sample of the paper's first figure is classified rightly, and still wants to grow. */
+export const defaults = { z: [2.5, 1.2], label: 0, threshold: 2.0, clip: false, compact: false };
+export const limits = { z: [-5, 5], label: [0, 1], threshold: [0.001, 1000] };
 
 const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
 
@@ -99,6 +98,17 @@ export function sentence(now) {
   const gap = now.entropy - now.loss;
   if (Math.abs(gap) < 1e-9) return ["loss = entropy: the length rests", 0];
   return gap > 0 ? ["loss < entropy: the vector grows", 1] : ["loss > entropy: the vector shrinks", -1];
+}
+
+/** The state as one sentence with its numbers: what the picture is called, and what stands below it where no script runs. */
+export function inWords({ z, label, threshold, clip }) {
+  const now = state({ z, label, threshold, clip });
+  const gap = now.entropy - now.loss;
+  const case_ = Math.abs(gap) <= 1e-9 ? "equals" : gap > 0 ? "is below" : "is above";
+  const end = now.outside ? `outside the ball of radius ${threshold} the length gets no gradient`
+    : Math.abs(gap) <= 1e-9 ? "gradient descent leaves the length of z alone" : `gradient descent ${gap > 0 ? "lengthens" : "shortens"} z`;
+  return `At z = (${z.map((value) => format(value)).join(", ")}) with class ${label + 1} true, the loss ${format(now.loss, 3)} ${case_} the `
+    + `entropy ${format(now.entropy, 3)}: ${end}.`;
 }
 
 // ---- the picture: logits as coordinates, y upwards, the square [−VIEW, VIEW]² ----
@@ -199,7 +209,7 @@ function drawPicture({ image, parts, tags }, { z, label, threshold, clip, compac
   tags.second.innerHTML = `z<sub>2</sub>${label === 1 ? "\ntrue class" : ""}`;
   tags.radius.textContent = `δ = ${format(threshold, 1)}`;
   tags.radius.style.top = `${50 + (50 * Math.min(threshold + 0.12, VIEW - 0.5)) / VIEW}%`;
-  setAttributes(image, { "aria-label": describe(z, now) });
+  setAttributes(image, { "aria-label": inWords({ z, label, threshold, clip }) });
   return scale;
 }
 
@@ -224,7 +234,7 @@ function render({ model, el }) {
   if (compact) parts.ball.style.display = tags.radius.style.display = "none";
   const plane = html("div", { class: "lf-plane" }, image, ...Object.values(tags));
   const handle = planeHandle({
-    plane, view: VIEW, limit: LIMIT, grid: 0.05, step: 0.1, names: ["first logit", "second logit"], onMove: (z) => write({ z }),
+    plane, view: VIEW, limit: limits.z[1], grid: 0.05, step: 0.1, names: ["first logit", "second logit"], onMove: (z) => write({ z }),
   });
 
   const full = 1.5; // nats; a larger loss runs off the track

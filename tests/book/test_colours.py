@@ -1,4 +1,4 @@
-"""The colours of the book, recomputed from the CSS: told apart by every eye, read on page and card in both themes."""
+"""The colours of the book, recomputed from the style sheet that `companion.look` makes: told apart by every eye, read on page and card in both themes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from companion import plots
-from companion.chapter._page import METHODS as METHODS_OF_THE_STRIP
+from companion import look, papers
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_METHOD = ("page", "card", "ink", "rule", "link")
-METHODS = tuple(name for name in plots.tokens() if name not in NO_METHOD)  # and muted: what they are compared with
+METHODS = tuple(name for name in look.tokens() if name not in NO_METHOD)  # and muted: what they are compared with
 TEXT = (*METHODS, "ink", "link")
 
 # Colour-blind sight at full severity, in linear RGB: Machado, Oliveira, Fernandes (2009), "A physiologically-based
@@ -81,12 +80,17 @@ def test_the_measures_know_their_landmarks() -> None:
 
 
 def spares() -> dict[str, dict[str, str]]:
-    """Return the spare colours that the head of tokens.css offers to the next methods, by theme."""
-    lines = [line for line in plots._tokens_css().splitlines() if line.startswith(" *   spare ")]
-    found = [re.match(r" \*   spare (\w+): light (#[0-9a-f]{6}), dark (#[0-9a-f]{6})\b", line) for line in lines]
-    assert all(found), f"a line of a spare in tokens.css has another form: {lines}"
-    colors = [match.groups() for match in found if match]
-    return {"light": {f"spare {n}": c for n, c, _ in colors}, "dark": {f"spare {n}": c for n, _, c in colors}}
+    """Return the spare colours that no paper has taken yet, by theme."""
+    taken = {papers.load(stem).colour.spare for stem in papers.names()}
+    free = {f"spare {name}": pair for name, pair in look.SPARES.items() if name not in taken}
+    return {theme: {name: pair[at] for name, pair in free.items()} for at, theme in enumerate(("light", "dark"))}
+
+
+def blocks() -> list[dict[str, str]]:
+    """Return the colours of each rule of the style sheet that declares some: light, dark, dark by the system."""
+    rules = re.findall(r"\{([^{}]*)\}", look.css())
+    found = [dict(re.findall(r"--luc-([\w-]+):\s*(#[0-9a-fA-F]{6})\s*;", rule)) for rule in rules]
+    return [colors for colors in found if colors]
 
 
 def too_close(colors: dict[str, str], sight: str) -> list[str]:
@@ -104,7 +108,7 @@ def too_close(colors: dict[str, str], sight: str) -> list[str]:
 @pytest.mark.parametrize("sight", SIGHT)
 def test_any_two_methods_are_told_apart(theme: str, sight: str) -> None:
     """The spares are held to it too, so that they are still free when the next method comes."""
-    colors = {name: plots.tokens(theme)[name] for name in METHODS} | spares()[theme]
+    colors = {name: look.tokens(theme)[name] for name in METHODS} | spares()[theme]
     pairs = too_close(colors, sight)
     assert not pairs, f"{theme} theme, {sight} sight; see CONTRIBUTING.md, Choose a colour:\n" + "\n".join(pairs)
 
@@ -112,7 +116,7 @@ def test_any_two_methods_are_told_apart(theme: str, sight: str) -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("sight", SIGHT)
 def test_the_first_six_keep_the_distance_they_were_chosen_for(theme: str, sight: str) -> None:
-    seen = {name: oklab(SIGHT[sight] @ linear(plots.tokens(theme)[name])) for name in FIRST}
+    seen = {name: oklab(SIGHT[sight] @ linear(look.tokens(theme)[name])) for name in FIRST}
     distance, pair = min((np.linalg.norm(seen[a] - seen[b]), (a, b)) for a, b in itertools.combinations(FIRST, 2))
     assert round(float(distance), 3) >= SMALLEST[theme][sight], pair
 
@@ -126,37 +130,53 @@ def test_a_colour_beside_another_is_named_with_its_distance() -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("ground", ["page", "card"])
 def test_every_text_colour_reads(theme: str, ground: str) -> None:
-    colors = plots.tokens(theme)
+    colors = look.tokens(theme)
     texts = {name: colors[name] for name in TEXT} | spares()[theme]
     ratios = {name: contrast(color, colors[ground]) for name, color in texts.items()}
     faint = [f"{name} {texts[name]}: {ratio:.2f} to 1" for name, ratio in ratios.items() if ratio < 4.5]
     assert not faint, f"on {ground} {colors[ground]} of the {theme} theme, at least 4.5 to 1 is asked: {faint}"
 
 
-def test_the_dark_colours_stand_twice_and_agree() -> None:
-    light, dark, by_system = plots._blocks()
-    assert dark == by_system
-    assert light.keys() == dark.keys()
+def test_the_style_sheet_declares_every_colour_in_both_themes() -> None:
+    light, dark, by_system = blocks()
+    assert light == look.tokens("light")
+    assert dark == by_system == look.tokens("dark")
     assert len(set(light.values())) == len(light)  # plots tell tokens by their colour
 
 
-def test_every_method_s_token_has_a_style_and_every_style_a_token() -> None:
-    assert {style.token for style in plots.METHOD_STYLE.values()} == set(METHODS), "METHOD_STYLE in companion/plots.py"
-
-
-def test_every_method_s_token_has_its_dot_in_the_strip() -> None:
-    assert {method.colour for method in METHODS_OF_THE_STRIP.values()} == set(METHODS) - {"muted"}, (
-        "METHODS in companion/chapter/_page.py"
-    )
-
-
-def test_every_method_s_token_has_its_class_in_the_pages() -> None:
-    css = (ROOT / "book" / "_static" / "book.css").read_text(encoding="utf-8")
-    missing = [name for name in METHODS if f".luc-{name} {{ color: var(--luc-{name}); }}" not in css]
-    bold = re.search(r":is\(([^()]*)\) \{ font-weight: 600; \}", css)
-    assert not missing, "book/_static/book.css, under 'one colour, one meaning'"
-    assert bold
+def test_every_colour_of_text_has_its_class_and_every_method_s_is_bold() -> None:
+    bold = re.search(r":is\(([^()]*)\) \{ font-weight: 600; \}", look.css())
+    for name in (*METHODS, "ink"):
+        assert f".luc-{name} {{ color: var(--luc-{name}); }}" in look.css()
     assert {f".luc-{name}" for name in METHODS if name != "muted"} == set(bold[1].split(", "))
+
+
+def test_every_method_s_colour_has_an_arm_and_every_arm_a_colour() -> None:
+    assert {style.token for style in look.styles().values()} == set(METHODS)
+
+
+def test_an_arm_s_look_stands_once_and_is_no_other_s() -> None:
+    labels = [label for label, *_ in look._COMPARED] + [
+        arm.label for stem in papers.names() for arm in papers.load(stem).arms
+    ]
+    assert len(set(labels)) == len(labels), "an arm that two papers share belongs to companion/look.py"
+    looks = [(style.token, str(style.dash), style.marker) for style in look.styles().values()]
+    assert len(set(looks)) == len(looks)
+
+
+def test_an_arm_without_a_look_is_told_where_one_is_added() -> None:
+    with pytest.raises(ValueError, match=r"no look for the arm 'x'; add it to \[\[arms\]\] of its paper"):
+        look.style("x")
+    with pytest.raises(ValueError, match="theme must be 'light' or 'dark', got 'sepia'"):
+        look.tokens("sepia")
+
+
+def test_a_paper_takes_a_spare_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = papers._read
+    calm = {**real("norm_loss"), "colour": {"token": "calm", "spare": "violet"}}
+    monkeypatch.setattr(papers, "_read", lambda stem: calm if stem == "norm_loss" else real(stem))
+    assert (look.tokens()["calm"], look.tokens("dark")["calm"]) == look.SPARES["violet"]
+    assert list(spares()["light"]) == ["spare magenta"]
 
 
 def test_the_pages_name_no_colour_of_their_own() -> None:
@@ -165,5 +185,20 @@ def test_the_pages_name_no_colour_of_their_own() -> None:
     assert on_paper
     assert re.findall(r"#[0-9a-fA-F]{3,8}\b(?=[^{}]*;)", screen) == []
     assert set(re.findall(r"var\(--luc-([\w-]+)", css)) - {"text", "wide", "quiet", "serif", "sans", "mono"} <= (
-        plots.tokens().keys()
+        look.tokens().keys()
     )
+
+
+def test_a_colour_is_written_once() -> None:
+    """Each colour stands in its paper's file or in companion/look.py, and in examples of docstrings, nowhere else."""
+    written: dict[str, list[str]] = {}
+    kinds = {".py", ".js", ".css", ".toml", ".md", ".ipynb", ".svg", ".yml"}
+    files = [path for folder in ("companion", "book", "notebooks") for path in (ROOT / folder).rglob("*")]
+    for path in files:
+        if path.suffix in kinds and "generated" not in path.parts:
+            text = re.sub(r"(?m)^ +(>>>|'|\(').*$", "", path.read_text(encoding="utf-8"))  # double quotes are for code
+            for color in re.findall(r"#[0-9a-f]{6}\b", text.lower()):
+                written.setdefault(color, []).append(str(path.relative_to(ROOT)))
+    for theme in ("light", "dark"):
+        for name, color in look.tokens(theme).items():
+            assert len(written[color]) == 1, f"{name} {color} stands in {written[color]}"

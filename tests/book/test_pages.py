@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 from bs4 import BeautifulSoup
 
 from book.tools import build, links, portable, set_address
+from companion import papers
 
 
 @pytest.fixture(scope="module")
@@ -184,3 +186,12 @@ def test_generated_files_are_served(book_html):
     assert sum(font.stat().st_size for font in fonts) < 400_000
     assert "--luc-pon" in (generated / "tokens.css").read_text(encoding="utf-8")
     assert (generated / "live_figures.js").stat().st_size > 1000
+
+
+def test_the_library_s_page_describes_every_paper_s_method(book_html):
+    shown = parsed(book_html, "book/library")
+    headings = [heading.find(string=True) for heading in shown.select("h3")]
+    assert [papers.load(stem).chapter.title for stem in papers.names()] == headings[: len(papers.names())]
+    for stem in papers.names():
+        for name in importlib.import_module(f"companion.methods.{stem}").__all__:
+            assert shown.find(id=f"companion.methods.{stem}.{name}"), name

@@ -8,18 +8,23 @@ import json
 import math
 import re
 from collections import Counter
+from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from companion import papers
+from tests.papers.schema import problems
 
 ROOT = Path(__file__).parents[2]
-FILES = ("claims", "tables", "contrasts", "recipes")
-PAPERS = papers.names()
-CLAIMS = [(paper, claim) for paper in PAPERS for claim in papers.claims(paper)]
-ROWS = [(paper, table, row) for paper in PAPERS for table in papers.tables(paper) for row in table.rows if row.baseline]
+PAPERS = {stem: papers.load(stem) for stem in papers.names()}
+every_paper = pytest.mark.parametrize("paper", PAPERS.values(), ids=PAPERS)
+CLAIMS = [(paper, claim) for paper in PAPERS.values() for claim in paper.claims]
+ROWS = [
+    (stem, table, row) for stem, paper in PAPERS.items() for table in paper.tables for row in table.rows if row.baseline
+]
 
 
 def notebooks() -> list[Path]:
@@ -43,67 +48,73 @@ def defined(path: Path, names: list[str]) -> bool:
     return path.is_file()
 
 
-def shows(place: str, chapter: papers.Chapter | None) -> bool:
+def shows(place: str, paper: papers.Paper) -> bool:
     """Whether what ``shown_by`` names exists: a test, a heading of the appendix, a heading of the chapter."""
     if place.startswith("tests/"):
         path, *names = place.split("::")
         return defined(ROOT / path, names)
-    if chapter is None:
+    if not paper.chapter.written:
         return False
     if place.startswith("Appendix: "):
-        appendix = ROOT / "book" / f"appendix_{chapter.name}.md"
+        appendix = ROOT / "book" / f"appendix_{paper.stem}.md"
         return appendix.is_file() and f"## {place.removeprefix('Appendix: ')}\n" in appendix.read_text(encoding="utf-8")
-    return any(place in heading for heading in headings(ROOT / "notebooks" / f"{chapter.stem}.ipynb"))
+    return any(place in heading for heading in headings(ROOT / "notebooks" / f"{paper.chapter.notebook}.ipynb"))
 
 
-# --- the index -------------------------------------------------------------------------------------------------------
+# --- the files -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("paper", PAPERS)
-def test_chapter_of_a_paper_exists_and_begins_with_its_title(paper: str) -> None:
-    chapter = papers.chapter(paper)
-    if chapter:
-        assert headings(ROOT / "notebooks" / f"{chapter.stem}.ipynb")[0].startswith(chapter.title)
-        assert (ROOT / "companion" / "methods" / f"{chapter.name}.py").is_file(), "one name finds everything"
+@pytest.mark.parametrize("stem", PAPERS)
+def test_a_file_has_the_form_that_the_head_of_the_package_states(stem: str) -> None:
+    wrong = problems(papers._read(stem))
+    assert not wrong, f"companion/papers/{stem}.toml:\n" + "\n".join(wrong)
 
 
-def test_every_chapter_on_a_method_is_in_the_index() -> None:
+@every_paper
+def test_one_name_finds_everything(paper: papers.Paper) -> None:
+    assert (ROOT / "companion" / "methods" / f"{paper.stem}.py").is_file()
+    assert f"{{{paper.cite}," in (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
+    notebook = ROOT / "notebooks" / f"{paper.chapter.notebook}.ipynb"
+    assert notebook.is_file() == paper.chapter.written
+    if paper.chapter.written:
+        assert headings(notebook)[0].startswith(paper.chapter.title)
+
+
+def test_no_two_papers_share_what_names_them() -> None:
+    for shared in ("cite", "chapter.number", "method.name", "method.short", "colour.token"):
+        values = [attrgetter(shared)(paper) for paper in PAPERS.values()]
+        assert len(set(values)) == len(values), shared
+
+
+def test_every_chapter_on_a_method_has_its_paper() -> None:
     on_methods = {
         path.stem for path in notebooks() if (ROOT / "companion" / "methods" / f"{path.stem[3:]}.py").is_file()
     }
-    assert on_methods == {chapter.stem for paper in PAPERS if (chapter := papers.chapter(paper))}
-
-
-@pytest.mark.parametrize("file", FILES)
-def test_files_name_only_papers_of_the_index(file: str) -> None:
-    entries = json.loads((ROOT / "companion" / "papers" / f"{file}.json").read_text(encoding="utf-8"))
-    assert set(entries) - {"about", "rule", "exploratory"} <= set(PAPERS)
-    assert set(entries.get("exploratory", ())) <= set(PAPERS)
+    assert on_methods == {paper.chapter.notebook for paper in PAPERS.values() if paper.chapter.written}
 
 
 # --- the claims ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("paper", PAPERS)
-def test_no_claim_comes_twice(paper: str) -> None:
-    assert [name for name, count in Counter(claim.id for claim in papers.claims(paper)).items() if count > 1] == []
+@every_paper
+def test_no_claim_comes_twice(paper: papers.Paper) -> None:
+    assert [name for name, count in Counter(claim.id for claim in paper.claims).items() if count > 1] == []
 
 
-@pytest.mark.parametrize(("paper", "claim"), CLAIMS, ids=[f"{paper}-{claim.id}" for paper, claim in CLAIMS])
-def test_claim_names_its_condition_and_what_shows_it(paper: str, claim: papers.Claim) -> None:
+@pytest.mark.parametrize(("paper", "claim"), CLAIMS, ids=[f"{paper.stem}-{claim.id}" for paper, claim in CLAIMS])
+def test_claim_names_its_condition_and_what_shows_it(paper: papers.Paper, claim: papers.Claim) -> None:
     assert claim.condition or claim.verdict in ("holds", "measured")
     assert "false" not in claim.condition.lower(), "state when it holds instead"
-    chapter = papers.chapter(paper)
-    assert claim.shown_by or chapter is None
+    assert claim.shown_by or not paper.chapter.written
     for place in claim.shown_by:
-        assert shows(place, chapter), f"{place!r} is no test, and no heading of the chapter or its appendix"
+        assert shows(place, paper), f"{place!r} is no test, and no heading of the chapter or its appendix"
 
 
 def test_what_does_not_exist_shows_nothing() -> None:
-    chapter = papers.chapter("p_on")
+    paper = PAPERS["partial_output_norm"]
     here = "tests/papers/test_papers.py"
-    assert shows(f"{here}::test_what_does_not_exist_shows_nothing", chapter)
-    assert shows("The claims", chapter)
+    assert shows(f"{here}::test_what_does_not_exist_shows_nothing", paper)
+    assert shows("The claims", paper)
     wrong = (
         f"{here}::test_nothing",
         "tests/papers/test_gone.py",
@@ -111,8 +122,9 @@ def test_what_does_not_exist_shows_nothing() -> None:
         "No such heading",
         "Appendix: No such heading",
     )
-    assert [place for place in wrong if shows(place, chapter)] == []
-    assert not shows("The claims", None), "without a chapter there is no heading"
+    assert [place for place in wrong if shows(place, paper)] == []
+    unwritten = replace(paper, chapter=replace(paper.chapter, written=False))
+    assert not shows("The claims", unwritten), "without a chapter there is no heading"
 
 
 # --- the tables, contrasts and recipes --------------------------------------------------------------------------------
@@ -133,10 +145,10 @@ def test_a_printed_reduction_follows_or_has_a_note(paper: str, table: papers.Tab
     )
 
 
-@pytest.mark.parametrize("paper", PAPERS)
-def test_effects_of_the_contrasts_are_those_of_the_tables(paper: str) -> None:
-    rows = [row for table in papers.tables(paper) for row in table.rows if row.ours]
-    for contrast in papers.contrasts(paper):
+@every_paper
+def test_effects_of_the_contrasts_are_those_of_the_tables(paper: papers.Paper) -> None:
+    rows = [row for table in paper.tables for row in table.rows if row.ours]
+    for contrast in paper.contrasts:
         wanted = {"experiment": contrast.experiment, "baseline": contrast.baseline, "better": contrast.better}
         setting = f"{contrast.data}/{contrast.model}"
         mine = [
@@ -151,92 +163,90 @@ def test_effects_of_the_contrasts_are_those_of_the_tables(paper: str) -> None:
             assert contrast.effect == pytest.approx(row.baseline.mean - row.better.mean), contrast.id
 
 
-@pytest.mark.parametrize("paper", PAPERS)
-def test_every_contrast_has_a_recipe_and_a_name_of_its_own(paper: str) -> None:
-    found = papers.contrasts(paper)
+@every_paper
+def test_every_contrast_has_a_recipe_and_a_name_of_its_own(paper: papers.Paper) -> None:
+    found = paper.contrasts
     assert len({contrast.id for contrast in found}) == len(found)
     for contrast in found:
-        assert papers.recipe(paper, contrast.experiment)["paper"]["not stated"], contrast.experiment
+        assert paper.recipe(contrast.experiment)["paper"]["not stated"], contrast.experiment
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
 def test_unknown_names_are_listed() -> None:
-    with pytest.raises(ValueError, match="no recipe 'pon-moon'"):
-        papers.recipe("p_on", "pon-moon")
+    paper = PAPERS["partial_output_norm"]
+    with pytest.raises(
+        ValueError, match="no recipe 'pon-moon' of partial_output_norm; there are: pon-mnist, pon-graphs"
+    ):
+        paper.recipe("pon-moon")
     with pytest.raises(ValueError, match="Table 1, Table 2, Table 3"):
-        papers.table("p_on", "Table 9")
-    with pytest.raises(ValueError, match=r"knows no paper 'p_off'.*p_on"):
-        papers.claims("p_off")
+        paper.table("Table 9")
+    with pytest.raises(ValueError, match=r"no paper 'p_off' in companion/papers.*partial_output_norm"):
+        papers.load("p_off")
 
 
-@pytest.fixture
-def changed(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return a function that changes one file's entry of the first paper as it is read, by a function or a value."""
+def test_a_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     real = papers._read
-
-    def change(file: str, how: Any) -> None:
-        data = copy.deepcopy(real(file))
-        if callable(how):
-            how(data["p_on"])
-        else:
-            data["p_on"] = how
-        monkeypatch.setattr(papers, "_read", lambda name: data if name == file else real(name))
-
-    return change
+    monkeypatch.setattr(papers, "_read", lambda stem: {key: v for key, v in real(stem).items() if key != "arms"})
+    with pytest.raises(KeyError) as raised:
+        papers.load("norm_loss")
+    assert "companion/papers/norm_loss.toml" in raised.value.__notes__[0]
 
 
 def rename(old: str, new: str) -> Any:
     return lambda entry: entry.update({new: entry.pop(old)})
 
 
-def row_of(table: int, change: Any) -> Any:
-    return lambda entry: change(entry["tables"][table]["rows"][0])
+def row(table: int, change: Any) -> Any:
+    return lambda data: change(data["tables"][table]["rows"][0])
+
+
+def first(part: str, change: Any) -> Any:
+    return lambda data: change(data[part][0])
+
+
+def mnist(change: Any) -> Any:
+    return lambda data: change(data["recipes"]["pon-mnist"])
 
 
 MALFORMED = [
-    ("index", {"title": "x", "chapter": "chapter one"}, papers.chapter, "'chapter' must be a notebook's name"),
-    ("claims", {"id": "x"}, papers.claims, "claims.json, p_on: must be a list of objects"),
-    ("claims", ["x"], papers.claims, "entry 1: must be an object with the keys id, place"),
-    ("claims", lambda e: e[0].pop("says"), papers.claims, "pon-intro: the key 'says' is missing; needed are: id"),
-    ("claims", lambda e: e[0].update(verdict="true"), papers.claims, "'verdict' must be one of: holds, .* got 'true'"),
-    ("claims", lambda e: e[0].update(shown_by="x"), papers.claims, "'shown_by' must be a list, each text; got 'x'"),
-    ("tables", lambda e: e.pop("paper"), papers.tables, "tables.json, p_on: the key 'paper' is missing"),
-    (
-        "tables",
-        row_of(0, rename("better", "p_on")),
-        papers.tables,
-        "Table 1, row 1: the key 'better' is missing; needed are: dataset, model, baseline, better",
-    ),
-    ("tables", row_of(0, lambda r: r.update(p_on=1)), papers.tables, "row 1: unknown key 'p_on'; known are: dataset"),
-    ("tables", row_of(0, lambda r: r.update(baseline=1.6)), papers.tables, "'baseline' must be two numbers"),
-    ("tables", row_of(0, lambda r: r["better"].update(mean="5")), papers.tables, "'better' must be two numbers"),
-    ("tables", row_of(0, lambda r: r.update(reduction=None)), papers.tables, "'reduction' must be a number; got None"),
-    ("tables", row_of(0, lambda r: r.update(ours="none")), papers.tables, "'ours' must be an object, .* or null"),
-    ("tables", row_of(0, lambda r: rename("better", "arm")(r["ours"])), papers.tables, "row 1, ours: the key 'better'"),
-    ("tables", row_of(2, lambda r: r.update(reduction=[1.0])), papers.tables, "one number for each of the columns"),
-    ("contrasts", lambda e: e[0].update(n=1), papers.contrasts, "pon-t1-mnist: 'n' must be a whole number >= 2; got 1"),
-    ("contrasts", lambda e: e[0].update(effect=True), papers.contrasts, "'effect' must be a number; got True"),
-    ("contrasts", lambda e: e[0].update(effect_basis="guess"), papers.contrasts, "one of: printed, inference"),
-    ("recipes", lambda e: e["pon-mnist"].pop("ours"), "pon-mnist", "p_on, pon-mnist: the key 'ours' is missing"),
-    ("recipes", lambda e: e["pon-mnist"]["paper"].pop("not stated"), "pon-mnist", "'not stated' must be a list"),
-    ("recipes", lambda e: e["pon-mnist"]["ours"].pop("search"), "pon-mnist", "'search' must say how"),
+    (lambda d: d.pop("method"), "the key 'method' is missing; needed are: title, authors"),
+    (lambda d: d.update(name="x"), "unknown key 'name'; known are: title"),
+    (lambda d: d["chapter"].update(number="1"), "chapter: 'number' must be a whole number >= 0; got '1'"),
+    (lambda d: d["method"].update(places=["loss"]), "method: 'places' must be a list, each one of: backbone, head"),
+    (lambda d: d["colour"].update(light="blue"), "colour: 'light' must be a colour such as '#4661ba'; got 'blue'"),
+    (lambda d: d["colour"].pop("dark"), "colour: the key 'dark' is missing"),
+    (lambda d: d.update(colour={"token": "x", "spare": "pink"}), "'spare' must be one of: violet, magenta"),
+    (first("arms", lambda e: e.update(dash="wavy")), "arms, P-ON: 'dash' must be one of: solid, dashed"),
+    (lambda d: d.update(claims={"id": "x"}), r"claims: must be a list, \[\[claims\]\]"),
+    (lambda d: d.update(claims=["x"]), "claims, entry 1: must be a table with the keys id, place"),
+    (first("claims", lambda e: e.pop("says")), "claims, pon-intro: the key 'says' is missing; needed are: id"),
+    (first("claims", lambda e: e.update(verdict="true")), "'verdict' must be one of: holds, .* got 'true'"),
+    (first("claims", lambda e: e.update(shown_by="x")), "'shown_by' must be a list, each text; got 'x'"),
+    (row(0, rename("better", "arm")), "Table 1, row 1: the key 'better' is missing; needed are: dataset, model"),
+    (row(0, lambda r: r.update(arm=1)), "Table 1, row 1: unknown key 'arm'; known are: dataset"),
+    (row(0, lambda r: r.update(baseline=1.6)), "'baseline' must be two numbers"),
+    (row(0, lambda r: r["better"].update(mean="5")), "'better' must be two numbers"),
+    (row(0, lambda r: r.update(reduction=True)), "'reduction' must be a number; got True"),
+    (row(0, lambda r: r.update(ours="none")), "'ours' must be a table of keys; got 'none'"),
+    (row(0, lambda r: rename("better", "arm")(r["ours"])), "Table 1, row 1, ours: the key 'better' is missing"),
+    (row(2, lambda r: r.update(reduction=[1.0])), "Table 3, row 1: 'reduction' must have one number for each"),
+    (first("contrasts", lambda e: e.update(n=1)), "contrasts, pon-t1-mnist: 'n' must be a whole number >= 2; got 1"),
+    (first("contrasts", lambda e: e.update(effect_basis="guess")), "one of: printed, inference"),
+    (first("exploratory", lambda e: e.pop("why")), "exploratory, pon-x-mnist-pon: the key 'why' is missing"),
+    (first("quiz", lambda e: e.update(right=3)), "quiz, entry 1: 'right' must be one of at least two choices"),
+    (first("quiz", lambda e: e["choices"][0].pop("comment")), "'choices' must be a list, each { says"),
+    (mnist(lambda e: e.pop("ours")), "recipes.pon-mnist: the key 'ours' is missing"),
+    (mnist(lambda e: e["paper"].pop("not stated")), "recipes.pon-mnist, paper: 'not stated' must be a list"),
+    (mnist(lambda e: e["ours"].pop("search")), "recipes.pon-mnist, ours: 'search' must be text"),
 ]
 
 
-@pytest.mark.parametrize(("file", "how", "read", "says"), MALFORMED, ids=[says[:40] for *_, says in MALFORMED])
-def test_malformed_entries_are_refused_in_words(changed: Any, file: str, how: Any, read: Any, says: str) -> None:
-    changed(file, how)
-    with pytest.raises(ValueError, match=says):
-        papers.recipe("p_on", read) if isinstance(read, str) else read("p_on")
-
-
-def test_a_paper_that_one_file_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = papers._read
-    more = {**real("index"), "unwritten": {"title": "Unwritten", "chapter": None}}
-    monkeypatch.setattr(papers, "_read", lambda name: more if name == "index" else real(name))
-    assert papers.names()[-1] == "unwritten"
-    assert papers.chapter("unwritten") is None
-    with pytest.raises(ValueError, match=r"claims\.json has no entry 'unwritten', which index\.json names"):
-        papers.claims("unwritten")
+@pytest.mark.parametrize(("change", "says"), MALFORMED, ids=[says[:50] for _, says in MALFORMED])
+def test_a_malformed_file_is_described(change: Any, says: str) -> None:
+    data = copy.deepcopy(papers._read("partial_output_norm"))
+    change(data)
+    found = problems(data)
+    assert len(found) >= 1
+    assert re.search(says, "\n".join(found)), found

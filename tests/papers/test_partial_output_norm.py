@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
-from importlib import resources
 
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
 from companion import papers
+
+PAPER = papers.load("partial_output_norm")
 
 
 def loss_and_gradient(logits: list[float], label: int) -> tuple[float, list[float]]:
@@ -111,7 +111,7 @@ EXPECTED = {  # recomputed to three decimals; the paper cuts or rounds to two
 
 
 def rows() -> list[papers.Row]:
-    return [row for name in ("Table 1", "Table 2") for row in papers.table("p_on", name).rows]
+    return [row for name in ("Table 1", "Table 2") for row in PAPER.table(name).rows]
 
 
 def follows(computed: float, printed: float) -> bool:
@@ -127,7 +127,7 @@ def test_printed_reductions(row: papers.Row) -> None:
 
 
 def test_cora_gat_is_the_one_reduction_that_does_not_follow() -> None:
-    gcn, gat = papers.table("p_on", "Table 2").rows[:2]
+    gcn, gat = PAPER.table("Table 2").rows[:2]
     assert (gat.label, gat.reduction) == ("Cora, GAT", 13.93)
     assert papers.relative_reduction(gat.baseline.mean, gat.better.mean) == pytest.approx(15.8, abs=0.01)
     with_the_neighbouring_entry = papers.relative_reduction(gat.baseline.mean, gcn.better.mean)
@@ -135,13 +135,12 @@ def test_cora_gat_is_the_one_reduction_that_does_not_follow() -> None:
 
 
 def test_mean_reduction_of_gcn() -> None:
-    printed = [row.reduction for row in papers.table("p_on", "Table 2").rows if "GCN" in row.label]
+    printed = [row.reduction for row in PAPER.table("Table 2").rows if "GCN" in row.label]
     assert sum(printed) / len(printed) == pytest.approx(4.66)
 
 
 def test_reconstructed_table_3_reproduces_every_printed_percentage() -> None:
-    text = resources.files("companion.papers").joinpath("tables.json").read_text(encoding="utf-8")
-    entry = next(t for t in json.loads(text)["p_on"]["tables"] if t["id"] == "Table 3")
+    entry = next(table for table in papers._read(PAPER.stem)["tables"] if table["id"] == "Table 3")
     errors = {row["method"]: row["error"] for row in entry["inference"]["rows"]}
     for row in entry["rows"]:
         for column, printed in enumerate(row["reduction"]):

@@ -124,9 +124,9 @@ def test_errors_say_what_there_is():
         runs["cora/gcn"].final("vanilla", "nothing")
 
 
-def test_gain_is_oriented_as_the_contrasts():
+def test_a_comparison_is_oriented_as_the_contrasts():
     part = results.load("pon-graphs")["cora/gcn"]
-    gain, difference = part.gain("P-ON", "vanilla"), part.paired("P-ON", "vanilla")
+    gain, difference = part.compare("P-ON", "vanilla").seeds_only, part.paired("P-ON", "vanilla")
     assert gain.mean == -difference.mean
     assert (gain.low, gain.high) == pytest.approx((-difference.high, -difference.low))
     assert gain.n == 20
@@ -154,8 +154,7 @@ def test_differences_are_taken_seed_by_seed_whatever_their_order():
     runs = _recorded({"one": {0: 1.0, 1: 2.0, 2: 4.0}, "two": {2: 3.5, 0: 0.0, 7: 9.0}})
     found = runs.paired("one", "two")
     assert (found.mean, found.n) == (0.75, 2)
-    assert runs.gain("two", "one") == found
-    assert runs.gain("two", "one", level=0.5) == runs.paired("one", "two", level=0.5) != found
+    assert runs.paired("one", "two", level=0.5) != found
 
 
 def test_unfinished_is_said_of_the_arm_and_the_setting_alone():
@@ -190,4 +189,4 @@ def test_a_comparison_carries_its_controls():
     found = results.load("pon-mnist").compare("P-ON", "vanilla", effect=0.5)
     assert found.state == "ok"
     assert (found.at_better.baseline, found.at_baseline.better) == ("vanilla at P-ON's rate", "P-ON at vanilla's rate")
-    assert found.mean == pytest.approx(results.load("pon-mnist").gain("P-ON", "vanilla").mean, abs=1e-4)
+    assert found.mean == pytest.approx(found.seeds_only.mean, abs=1e-4)

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from companion import widgets
+from companion import look, widgets
+from companion.widgets import _still
 
 HEAD = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>figures</title><link rel="icon" href="data:,">'
@@ -58,14 +57,8 @@ document.body.dataset.ready = true;
 
 @pytest.fixture(scope="session")
 def node() -> str:
-    """Return Playwright's Node, else the system's; none is a failure in CI and a skip with its reason elsewhere."""
-    try:
-        import playwright
-    except ModuleNotFoundError:
-        bundled = None
-    else:
-        bundled = Path(playwright.__file__).parent / "driver" / ("node.exe" if sys.platform == "win32" else "node")
-    found = str(bundled) if bundled is not None and bundled.exists() else shutil.which("node")
+    """Return the path of a Node; skips where there is none, fails in CI."""
+    found = _still.find_node()
     if found is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(
             "no Node: neither in the playwright package nor on the PATH"
@@ -101,9 +94,9 @@ def open_module(open_page: Any, serve: Any, tmp_path: Path) -> Callable[..., Any
     """
 
     def open_one(name: str, **figures: dict[str, Any]) -> Any:
-        models = {key: {**widgets.python_side(name).DEFAULTS, **values} for key, values in figures.items()}
+        models = {key: {**widgets.values_of(name).defaults, **values} for key, values in figures.items()}
         places = "".join(f'<div id="{key}"></div>' for key in models)
-        page = f"{HEAD}<style>{widgets.tokens_css()}</style><body>{places}{MODULE % json.dumps(models)}</html>"
+        page = f"{HEAD}<style>{look.css()}</style><body>{places}{MODULE % json.dumps(models)}</html>"
         (tmp_path / "figure.mjs").write_text(widgets.module_source(name), encoding="utf-8")
         (tmp_path / "index.html").write_text(page, encoding="utf-8")
         opened = open_page(f"{serve(tmp_path)}/index.html")
@@ -118,7 +111,7 @@ def open_places(open_page: Any, serve: Any, tmp_path: Path) -> Callable[..., Any
     """Return `open_places(html, **window)`: a page like the book's, with these places, the tokens and the bundle."""
 
     def open_one(html: str, **window: Any) -> Any:
-        page = f"{HEAD}<style>{widgets.tokens_css()}</style><body>{html}<script>{widgets.bundle()}</script></html>"
+        page = f"{HEAD}<style>{look.css()}</style><body>{html}<script>{widgets.bundle()}</script></html>"
         (tmp_path / "index.html").write_text(page, encoding="utf-8")
         return open_page(f"{serve(tmp_path)}/index.html", **window)
 

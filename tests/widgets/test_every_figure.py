@@ -12,8 +12,8 @@ from typing import Any
 import ipywidgets
 import pytest
 
-from companion import plots, widgets
-from companion.widgets import _live
+from companion import look, widgets
+from companion.widgets import _live, _scripts, _still, _values
 
 FOLDER = Path(widgets.__file__).parent
 every_figure = pytest.mark.parametrize("name", widgets.figures())
@@ -33,11 +33,8 @@ FOCUSED = """() => {
 
 
 def notebook_class(name: str) -> type[_live.LiveFigure]:
-    """Return the notebook class of a figure: the one in `_live.py` that has its name."""
-    there = [value for value in vars(_live).values() if isinstance(value, type) and issubclass(value, _live.LiveFigure)]
-    found = [one for one in there if one.name == name]
-    assert len(found) == 1, f"companion/widgets/_live.py has {len(found)} classes with name = {name!r}"
-    return found[0]
+    """Return the notebook class of a figure: `TamedGradient` for `tamed_gradient`, found by itself."""
+    return getattr(widgets, "".join(word.capitalize() for word in name.split("_")))
 
 
 def mounted(page: Any) -> Any:
@@ -46,43 +43,47 @@ def mounted(page: Any) -> Any:
     return page.locator("[data-widget]")
 
 
-# ---- one figure, three files ----
+# ---- one figure, two files ----
 
 
 @every_figure
-def test_defaults_of_script_page_and_notebook_agree(name, run_node):
-    defaults = widgets.python_side(name).DEFAULTS
-    assert run_node(name, "const answer = defaults;") == defaults
-    assert notebook_class(name)().values() == defaults
-    assert widgets.python_side(name).checked(defaults) == defaults
+def test_python_reads_the_values_that_the_script_has(name, run_node):
+    values = widgets.values_of(name)
+    assert run_node(name, "const answer = [defaults, limits];") == [values.defaults, values.limits]
+    assert values.checked() == values.defaults
+    assert set(values.limits) <= set(values.defaults)
 
 
 @every_figure
 def test_only_the_figure_s_values_are_synchronised_under_its_names(name):
     figure = notebook_class(name)()
     own = {key for key in figure.keys if not key.startswith("_")} - set(ipywidgets.DOMWidget().keys)
-    assert own == set(widgets.python_side(name).DEFAULTS)
+    assert own == set(widgets.values_of(name).defaults)
+    assert figure.values() == widgets.values_of(name).defaults
     assert figure._esm == widgets.module_source(name)
     assert "--luc-pon" in figure._css
 
 
 @every_figure
-def test_the_notebook_class_is_exported(name):
+def test_the_notebook_class_is_found_and_described(name):
     found = notebook_class(name)
-    assert found.__name__ in widgets.__all__
-    assert getattr(widgets, found.__name__) is found
+    assert found.name == name
+    assert found.__name__ in dir(widgets)
+    arguments = found.__doc__.partition("Args:")[2]
+    assert [key for key in widgets.values_of(name).defaults if f" {key}: " not in arguments] == []
 
 
 @every_figure
 def test_the_fallback_is_one_line_with_a_described_picture_and_a_sentence(name, parse):
     html = widgets.static_html(name)
     face = parse(html)
+    assert not re.search(r"<(input|button|select)\b", html), "a control that moves nothing"
     assert "\n" not in html, "a line break would end the block in Markdown"
     assert face.depth == 0
-    assert json.loads(face.models[0]["data-model"]) == widgets.python_side(name).DEFAULTS
+    assert json.loads(face.models[0]["data-model"]) == widgets.values_of(name).defaults
     assert face.pictures[0]["role"] == "img"
     assert len(face.pictures[0]["aria-label"]) > 20
-    assert len(face.words[-1].strip()) > 20
+    assert face.words[-1].strip() == face.pictures[0]["aria-label"]
 
 
 @every_figure
@@ -138,7 +139,7 @@ def test_the_keyboard_reaches_it_and_moves_what_it_says(name, open_places):
 def test_its_colour_is_one_of_the_book(name, open_places):
     figure = mounted(open_places(widgets.static_html(name)))
     chosen = figure.locator(".lf").first.evaluate("node => node.style.getPropertyValue('--lf-method')")
-    assert widgets.token(re.match(r"var\(--luc-([\w-]+),", chosen)[1])
+    assert look.token(re.match(r"var\(--luc-([\w-]+),", chosen)[1])
 
 
 @pytest.mark.browser
@@ -149,9 +150,9 @@ def test_the_method_s_colour_is_the_figure_s_choice(open_places, scheme):
       const root = kit.frame(document.body.appendChild(kit.html("div")), { name: "x", label: "a frame", method });
       root.append(kit.html("span", { class: "lf-tag", "data-method": true }, "δ"));
     }"""
-    page = open_places(f"<script>{widgets._kit()}{frames}</script>", scheme=scheme)
+    page = open_places(f"<script>{_scripts._kit()}{frames}</script>", scheme=scheme)
     shown = page.evaluate("[...document.querySelectorAll('.lf-tag')].map(node => getComputedStyle(node).color)")
-    colors = [plots.tokens(scheme)[name] for name in ("nl", "pgt", "ink")]
+    colors = [look.tokens(scheme)[name] for name in ("nl", "pgt", "ink")]
     assert shown == ["rgb({}, {}, {})".format(*bytes.fromhex(color[1:])) for color in colors]
 
 
@@ -163,7 +164,7 @@ def test_without_scripts_picture_and_sentence_stand(name, open_places):
     assert picture.is_visible()
     assert picture.bounding_box()["width"] <= 390
     assert page.locator("[data-widget] .luc-live-words").is_visible()
-    assert page.locator(".lf").count() == 0
+    assert page.locator(".lf:not(.lf-still)").count() == 0
 
 
 # ---- in a notebook ----
@@ -191,8 +192,8 @@ def test_an_unknown_figure_is_named():
 
 
 def test_an_unknown_colour_is_named():
-    with pytest.raises(ValueError, match=r"no colour 'nothing' in tokens.css; there are: page, .*pon"):
-        widgets.token("nothing")
+    with pytest.raises(ValueError, match=r"no colour 'nothing'; there are: page, .*pon"):
+        look.token("nothing")
 
 
 def test_empty_places_in_a_page_are_filled_and_nothing_else_is():
@@ -224,30 +225,121 @@ def test_the_bundle_is_one_classic_script_without_module_syntax_or_address(tmp_p
 
 
 def test_module_syntax_that_the_bundle_cannot_carry_is_refused(monkeypatch):
-    read = widgets._read
-    monkeypatch.setattr(widgets, "_read", lambda file: read(file) + '\nimport { a } from "./other.js";\n')
+    read = _scripts.read
+    monkeypatch.setattr(_scripts, "read", lambda file: read(file) + '\nimport { a } from "./other.js";\n')
     with pytest.raises(RuntimeError, match="module syntax"):
         widgets.bundle()
 
 
 def test_every_colour_is_a_token_with_the_light_value_behind_it():
-    light = plots.tokens("light")
-    scripts = "\n".join(file.read_text(encoding="utf-8") for file in FOLDER.glob("*.js"))
+    light = look.tokens("light")
     faces = "\n".join(widgets.static_html(name) for name in widgets.figures())
-    used = re.findall(r"var\(--luc-([a-z]+), (#[0-9a-f]{6})\)", f"{scripts}\n{faces}")
-    assert {name for name, _ in used} >= {"pon", "ink", "muted", "page", "card", "rule"}
+    shown = f"{widgets.bundle()}\n{faces}"
+    used = re.findall(r"var\(--luc-([a-z]+), (#[0-9a-f]{6})\)", shown)
+    assert {name for name, _ in used} >= {"ink", "muted", "page", "card", "rule"}
     for name, value in used:
         assert light[name] == value, f"{name} falls back to {value}"
-    loose = re.sub(r"var\(--luc-[a-z]+, #[0-9a-f]{6}\)|#000 80%", "", f"{scripts}\n{faces}")
+    assert not [name for name in re.findall(r"var\(--luc-([a-z]+)\)", shown) if name in light]
+    loose = re.sub(r"var\(--luc-[a-z]+, #[0-9a-f]{6}\)|#000 80%", "", shown)
     loose = re.sub(r"&#?\w+;", "", loose)  # an escaped sign is no colour
     assert not re.search(r"#[0-9a-fA-F]{3,8}\b|\brgba?\(|\bhsla?\(", loose), "a colour that is no token"
+
+
+# ---- the picture for pages without scripts ----
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Let no picture that was drawn before be taken for one drawn now."""
+    monkeypatch.setattr(_still, "drawn", _still.drawn.__wrapped__)
+    return monkeypatch
+
+
+def test_without_node_a_sentence_says_what_the_figure_is_about(bare):
+    bare.setattr(_still, "find_node", lambda: None)
+    face = widgets.static_html("output_ball")
+    assert face.endswith(
+        '<p class="luc-live-words">The output ball: one logit vector of two classes, its loss, its entropy, and what the next '
+        "gradient step does to its length.</p></div>"
+    )
+
+
+def test_a_script_that_cannot_be_drawn_is_told_and_leaves_the_sentence(bare, node):
+    real = _scripts.read
+    bare.setattr("companion.widgets._places.read", lambda file: real(file) + "\ndocument.body.click();")
+    with pytest.warns(UserWarning, match=r"could not be drawn by .*TypeError"):
+        face = widgets.static_html("output_ball")
+    assert "<svg" not in face
+    assert "The output ball" in face
+
+
+def test_the_picture_says_no_more_than_its_page_may(bare, node):
+    """What stands in a value or a word cannot end an attribute or a tag."""
+    script = """document.createElement; const place = document.createElement("p");
+      place.setAttribute("title", `"'><script>&`); place.append("<b>", "&"); process.stdout.write(place.write()); process.exit(0);"""
+    done = subprocess.run(
+        [node, "--input-type=module", "-"],
+        input=_scripts.read("still.js") + script,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == '<p title="&quot;\'&gt;&lt;script&gt;&amp;">&lt;b&gt;&amp;</p>'
+
+
+# ---- values ----
+
+SCRIPT = """export const defaults = { z: [1.0, 2], kind: "warm", count: 2, on: true, size: 1.5 };
+export const limits = {
+  z: [-5, 5],
+  kind: ["warm", "cold"],
+  count: [1, 9],
+};"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"z": [6, 0]}, "z must be 2 numbers in [-5, 5], got [6, 0]"),
+        ({"z": [1]}, "z must be 2 numbers in [-5, 5]"),
+        ({"z": [float("nan"), 0]}, "z must be 2 numbers"),
+        ({"z": None}, "z must be 2 numbers"),
+        ({"kind": "hot"}, "kind must be one of 'warm', 'cold', got 'hot'"),
+        ({"kind": 3}, "kind must be one of"),
+        ({"count": 10}, "count must be a whole number in [1, 9], got 10"),
+        ({"count": 2.5}, "count must be a whole number in [1, 9], got 2.5"),
+        ({"on": 2}, "on must be true or false, got 2"),
+        ({"size": float("inf")}, "size must be a finite number, got inf"),
+        ({"size": "large"}, "size must be a finite number, got 'large'"),
+    ],
+)
+def test_a_value_outside_what_the_script_allows_is_named(changes, words):
+    values = _values.Values.read("x", SCRIPT)
+    with pytest.raises(ValueError, match=re.escape(words)):
+        values.checked(**changes)
+
+
+def test_values_come_in_the_kind_of_the_default():
+    values = _values.Values.read("x", SCRIPT)
+    given = values.checked(z=(0, 1), size=3, on=0, count=3.0)
+    assert json.dumps(given) == '{"z": [0.0, 1.0], "kind": "warm", "count": 3, "on": false, "size": 3.0}'
+    with pytest.raises(TypeError, match="x has no value 'delta'; it has: z, kind, count, on, size"):
+        values.checked(delta=1)
+
+
+def test_values_that_are_no_plain_data_are_refused():
+    with pytest.raises(ValueError, match=r"x\.js has no `export const limits"):
+        _values.Values.read("x", "export const defaults = { a: 1 };")
+    with pytest.raises(ValueError, match=r"x\.js: defaults must be plain data"):
+        _values.Values.read("x", "export const defaults = { a: Math.PI };\nexport const limits = {};")
 
 
 def test_without_the_extra_pages_are_built_and_the_notebook_class_names_it(monkeypatch):
     for name in ("anywidget", "ipywidgets", "traitlets"):
         monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delitem(sys.modules, "companion.widgets._live", raising=False)
+    for name in ("_live", "output_ball"):
+        monkeypatch.delitem(sys.modules, f"companion.widgets.{name}", raising=False)
     assert "output_ball" in widgets.bundle()
-    assert "<svg" in widgets.static_html("output_ball")
+    assert "luc-live-words" in widgets.static_html("output_ball")
     with pytest.raises(ImportError, match=r"anywidget is not installed.*logits-under-control\[widgets\]"):
         _ = widgets.OutputBall

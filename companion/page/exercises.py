@@ -1,0 +1,323 @@
+"""Checks for exercises: they say what is right, what is not and where to look, and never give the answer away."""
+
+from __future__ import annotations
+
+import copy
+import html
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from companion.page.display import SANS, Panel, inline, plain, style
+
+
+@dataclass(frozen=True, repr=False)
+class Feedback(Panel):
+    """What a check says, and whether the answer passed.
+
+    Attributes:
+        state: ``"right"``, ``"not yet"`` or ``"open"`` (no answer given).
+    """
+
+    state: str = "open"
+
+    @property
+    def passed(self) -> bool:
+        """Whether the answer is right."""
+        return self.state == "right"
+
+    def require(self) -> Feedback:
+        """Return the feedback if the answer is right, else raise: solution cells end with it, so that they are tested.
+
+        Raises:
+            AssertionError: the answer is not right.
+        """
+        if not self.passed:
+            raise AssertionError(self.text)
+        return self
+
+
+def feedback(state: str, message: str) -> Feedback:
+    """Build the feedback of a check.
+
+    Args:
+        state: ``"right"``, ``"not yet"`` or ``"open"``.
+        message: light Markdown.
+
+    Example:
+        >>> feedback("not yet", "Mind the sign.")
+        Not yet. Mind the sign.
+    """
+    lead = {"right": "Right.", "not yet": "Not yet.", "open": "Your turn."}[state]
+    css = style(
+        f""".luc-check{{font:400 16px/1.5 {SANS};border-left:3px solid currentColor;padding:.1em .9em;margin:.6em 0}}
+        .luc-check strong{{font-weight:600}}"""
+    )
+    page = f'{css}<p class="luc-check" role="status"><strong>{lead}</strong> {inline(message)}</p>'
+    return Feedback(html=page, text=f"{lead} {plain(message)}", state=state)
+
+
+def check_number(
+    answer: Any,
+    expected: float,
+    *,
+    right: str,
+    hint: str,
+    slips: Mapping[str, float] | None = None,
+    tolerance: float = 1e-3,
+) -> Feedback:
+    """Check one number.
+
+    Args:
+        answer: what the reader computed; ``...`` or None means no answer yet.
+        expected: the right number.
+        right: what to say when it is right: one step beyond the answer.
+        hint: where to look when it is not, and no known slip fits.
+        slips: what to say for wrong answers that come from a known slip: message to number.
+        tolerance: relative, and absolute below one.
+
+    Returns:
+        Feedback that names the slip if it can.
+
+    Example:
+        >>> check_number(2.0, 3.0, right="Good.", hint="Add, do not multiply.")
+        Not yet. Add, do not multiply.
+        >>> check_number(..., 3.0, right="Good.", hint="…")
+        Your turn. Put your answer where the three dots are, and run the cell again.
+    """
+    if answer is Ellipsis or answer is None:
+        return feedback("open", "Put your answer where the three dots are, and run the cell again.")
+    try:
+        value = float(answer)
+    except (TypeError, ValueError, OverflowError):
+        return feedback("not yet", f"A number is wanted here; this is `{html.escape(type(answer).__name__)}`.")
+    if _near(value, expected, tolerance):
+        return feedback("right", right)
+    for message, wrong in (slips or {}).items():
+        if _near(value, wrong, tolerance):
+            return feedback("not yet", message)
+    return feedback("not yet", hint)
+
+
+def check_numbers(
+    answer: Any,
+    expected: Sequence[float],
+    *,
+    right: str,
+    hint: str,
+    slips: Mapping[str, Sequence[float]] | None = None,
+    tolerance: float = 1e-3,
+) -> Feedback:
+    """Check a short vector of numbers; like `check_number`, with one message for the whole.
+
+    Example:
+        >>> check_numbers((1, 2), (1, 3), right="Good.", hint="Look at the second one.")
+        Not yet. Look at the second one.
+    """
+    if answer is Ellipsis or answer is None:
+        return feedback("open", "Put your answer where the three dots are, and run the cell again.")
+    try:
+        values = [float(entry) for entry in answer]
+    except (TypeError, ValueError, OverflowError):
+        return feedback("not yet", f"{len(expected)} numbers are wanted here, as a list, a tuple or a tensor.")
+    if len(values) != len(expected):
+        return feedback("not yet", f"{len(expected)} numbers are wanted here; these are {len(values)}.")
+    if all(_near(value, target, tolerance) for value, target in zip(values, expected, strict=True)):
+        return feedback("right", right)
+    for message, wrong in (slips or {}).items():
+        if all(_near(value, target, tolerance) for value, target in zip(values, wrong, strict=True)):
+            return feedback("not yet", message)
+    return feedback("not yet", hint)
+
+
+def check_truth(answer: Any, expected: bool, *, right: str, hint: str) -> Feedback:
+    """Check a yes or no.
+
+    Example:
+        >>> check_truth(True, True, right="So it is.", hint="…")
+        Right. So it is.
+    """
+    if answer is Ellipsis or answer is None:
+        return feedback("open", "Put `True` or `False` where the three dots are, and run the cell again.")
+    if not isinstance(answer, bool):
+        return feedback("not yet", "`True` or `False` is wanted here.")
+    return feedback("right", right) if answer is expected else feedback("not yet", hint)
+
+
+def check_function(
+    answer: Any,
+    reference: Callable[..., Any],
+    cases: Sequence[tuple[Any, ...]],
+    *,
+    right: str,
+    hint: str,
+    tolerance: float = 1e-6,
+    gradients: bool | Sequence[tuple[Any, ...]] = False,
+    gradient_hint: str = "",
+    slips: Mapping[str, Callable[..., Any]] | None = None,
+) -> Feedback:
+    """Check a function against a reference on cases, and show the first case where they differ.
+
+    With ``gradients`` the same cases are asked again for their gradient: that of a fixed weighted sum of the result with respect
+    to every argument that is a tensor of floating point numbers.
+
+    Args:
+        answer: the reader's function; one that returns ``...`` or None counts as no answer yet.
+        reference: the library's function.
+        cases: argument tuples.
+        right: what to say when all cases agree.
+        hint: where to look when one does not.
+        tolerance: largest difference of an entry; of a gradient's, ten times that.
+        gradients: whether to compare autograd's gradients too, once the values agree; or the cases at which to, for a function that
+            has a kink at some of the others.
+        gradient_hint: where to look when only the gradients differ.
+        slips: what to say of known slips: message to a function that makes it, recognised by its values or its gradients.
+
+    Example:
+        >>> check_function(lambda x: x, abs, [(1.0,), (-1.0,)], right="Good.", hint="Think of signs.")
+        Not yet. For (-1.0,) your function gives -1.0, wanted is 1.0. Think of signs.
+        >>> import torch
+        >>> cases = [(torch.tensor([1.0, 2.0]),)]
+        >>> check_function(lambda x: x * x.detach(), torch.square, cases, right="Good.", hint="…", gradients=True).text[:52]
+        'Not yet. The values agree, but the gradient does not'
+    """
+    if not callable(answer):
+        return feedback("open", "Define the function, and run the cell again.")
+    for case in cases:
+        if said := _wrong_value(answer, reference, case, hint, tolerance, slips or {}):
+            return said
+    for case in (cases if gradients is True else gradients) or ():
+        if said := _wrong_gradient(answer, reference, case, gradient_hint, 10 * tolerance, slips or {}):
+            return said
+    return feedback("right", right)
+
+
+def _wrong_value(
+    answer: Callable[..., Any],
+    reference: Callable[..., Any],
+    case: tuple[Any, ...],
+    hint: str,
+    tolerance: float,
+    slips: Mapping[str, Callable[..., Any]],
+) -> Feedback | None:
+    """Say what is wrong with the value of one case, or None."""
+    wanted = reference(*copy.deepcopy(case))
+    try:
+        found = answer(*copy.deepcopy(case))  # a function that writes into its input must not change the question
+    except Exception as error:  # noqa: BLE001  (the reader's own function may raise anything)
+        return feedback("not yet", f"For {_short(case)} your function raises {type(error).__name__}: {error}")
+    if found is Ellipsis or found is None:
+        return feedback("open", "Replace the three dots by your own line, and run the cell again.")
+    difference = _difference(found, wanted)
+    if difference is None:
+        return feedback("not yet", f"For {_short(case)} the result has another shape than wanted. {hint}")
+    if difference <= tolerance:
+        return None
+    for message, slip in slips.items():
+        if (off := _difference(found, slip(*copy.deepcopy(case)))) is not None and off <= tolerance:
+            return feedback("not yet", message)
+    return feedback(
+        "not yet", f"For {_short(case)} your function gives {_short(found)}, wanted is {_short(wanted)}. {hint}"
+    )
+
+
+def _wrong_gradient(
+    answer: Callable[..., Any],
+    reference: Callable[..., Any],
+    case: tuple[Any, ...],
+    hint: str,
+    tolerance: float,
+    slips: Mapping[str, Callable[..., Any]],
+) -> Feedback | None:
+    """Say what is wrong with the gradients of one case, whose value is right, or None."""
+    wanted = _gradients(reference, case)
+    try:
+        found = _gradients(answer, case)
+    except Exception:  # noqa: BLE001  (the reader's own function may raise anything)
+        return feedback(
+            "not yet",
+            "The values agree, but no gradient passes through your result. Return a new tensor, built from the input with "
+            "torch operations alone (`torch.stack` joins rows): no lists, no `torch.tensor(…)`, no `.item()`, no numpy, and "
+            "nothing written into the input.",
+        )
+    if all(_difference(one, other) <= tolerance for one, other in zip(found, wanted, strict=True)):
+        return None
+    if not all(one.isfinite().all() for one in found):
+        return feedback(
+            "not yet",
+            f"The values agree, but for {_short(case)} the gradient is NaN or infinite. Mind the branch that is *not* taken: a "
+            "division by zero there, or a root or a logarithm of zero, spoils the gradient all the same. Give that operation a safe "
+            "input first (`clamp` it), then choose.",
+        )
+    for message, slip in slips.items():
+        if all(_difference(one, other) <= tolerance for one, other in zip(found, _gradients(slip, case), strict=True)):
+            return feedback("not yet", message)
+    where = _first_rows(case, found, wanted, tolerance)
+    return feedback("not yet", f"The values agree, but the gradient does not. {where} {hint}".strip())
+
+
+def _gradients(function: Callable[..., Any], case: tuple[Any, ...]) -> list[Any]:
+    """Return the gradients of a weighted sum of the result with respect to the floating tensors of a case.
+
+    Raises:
+        RuntimeError: the result does not depend on them as far as autograd knows.
+        AttributeError: the result is no tensor.
+    """
+    import torch
+
+    leaves, arguments = [], []
+    for value in copy.deepcopy(case):
+        if isinstance(value, torch.Tensor) and value.is_floating_point():
+            leaves.append(value.detach().requires_grad_())
+            value = leaves[-1] * 1.0  # no leaf, so that writing into it is a mistake that autograd can name
+        arguments.append(value)
+    result = function(*arguments)
+    weights = torch.arange(1, result.numel() + 1, dtype=result.dtype).cos().reshape(result.shape)
+    return list(torch.autograd.grad((result * weights).sum(), leaves, allow_unused=True, materialize_grads=True))
+
+
+def _first_rows(case: tuple[Any, ...], found: Sequence[Any], wanted: Sequence[Any], tolerance: float) -> str:
+    """Show the first row of an input at which the gradients differ."""
+    import torch
+
+    inputs = [value for value in case if isinstance(value, torch.Tensor) and value.is_floating_point()]
+    for value, one, other in zip(inputs, found, wanted, strict=True):
+        rows = [
+            tensor.reshape(len(tensor), -1) if tensor.ndim > 1 else tensor.reshape(1, -1) for tensor in (one, other)
+        ]
+        off = ((rows[0] - rows[1]).abs() > tolerance).any(dim=1).nonzero()
+        if len(off):
+            at = int(off[0])
+            place = value[at] if value.ndim > 1 else value
+            mine, right = (_short(_rounded(tensor[at])) for tensor in rows)
+            return f"At {_short(place)} a weighted sum of your result has the gradient {mine}, that of the library {right}."
+    return ""
+
+
+def _rounded(tensor: Any) -> list[float]:
+    return [round(value, 4) + 0.0 for value in tensor.tolist()]
+
+
+def _near(value: float, target: float, tolerance: float) -> bool:
+    return math.isclose(value, target, rel_tol=tolerance, abs_tol=tolerance)
+
+
+def _difference(found: Any, wanted: Any) -> float | None:
+    """Largest absolute difference of two numbers or tensors; None where their shapes differ."""
+    import torch
+
+    try:
+        left, right = (torch.as_tensor(value, dtype=torch.float64).detach() for value in (found, wanted))
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    if left.shape != right.shape:
+        return None
+    return float((left - right).abs().max()) if left.numel() else 0.0
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join(_short(entry) for entry in value)}{',' if len(value) == 1 else ''})"
+    text = str(value.tolist()) if hasattr(value, "tolist") else repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"

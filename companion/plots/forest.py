@@ -1,0 +1,166 @@
+"""Paired differences with their intervals, a row each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from matplotlib.axes import Axes
+
+from companion.look import Style, tokens
+from companion.plots.drawing import Width, style_of
+from companion.plots.showing import Shown, show
+
+
+class Interval(Protocol):
+    """What :func:`forest` asks of a paired difference: its mean and the ends of its interval."""
+
+    @property
+    def mean(self) -> float:
+        """The difference."""
+
+    @property
+    def low(self) -> float:
+        """Lower end of the interval."""
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
+
+
+def draw_forest(
+    ax: Axes,
+    narrow: bool,
+    rows: Sequence[tuple[str, str | Style, Interval]],
+    *,
+    xlabel: str,
+    better: Literal["left", "right", ""] = "left",
+    digits: int = 2,
+) -> None:
+    """Draw one point with its interval a row, against a line at zero, the numbers written beside it.
+
+    Args:
+        ax: the axes.
+        narrow: whether this is the phone's twin.
+        rows: for each row its name, its arm or style, and an object with ``mean``, ``low``, ``high``.
+        xlabel: what the differences are, ``"difference of the test error to vanilla, points"``.
+        better: the side on which a row is better than its baseline; ``""`` writes nothing.
+        digits: decimals of the numbers.
+
+    Raises:
+        ValueError: there is no row.
+    """
+    if not rows:
+        raise ValueError("no rows to draw")
+    muted = tokens()["muted"]
+    if not narrow:
+        ax.axvline(0.0, color=muted, linewidth=0.8)
+    for place, (label, arm, interval) in enumerate(reversed(rows)):
+        _draw_row(ax, narrow, place, label, style_of(arm), interval, digits)
+    ax.set_xlim(*_reach([interval for _, _, interval in rows]))
+    ax.set_ylim(-0.6, len(rows) - (0.2 if narrow else 0.4))
+    ax.set_yticks(range(len(rows)), [] if narrow else [label for label, _, _ in reversed(rows)])
+    for tick, (_, arm, _) in zip(ax.get_yticklabels(), reversed(rows), strict=False):
+        tick.set(color=style_of(arm).color, weight=700)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ax.set_xlabel(xlabel, color=muted)
+    if better:
+        _name_sides(ax, "better" if better == "left" else "worse", "worse" if better == "left" else "better")
+
+
+def _draw_row(ax: Axes, narrow: bool, place: int, label: str, look: Style, interval: Interval, digits: int) -> None:
+    """Draw one interval with its mean, and write its numbers."""
+    ax.plot([interval.low, interval.high], [place, place], color=look.color, linewidth=1.6, solid_capstyle="butt")
+    ax.plot([interval.mean], [place], look.marker, color=look.color, markersize=6.5)
+    number = f"{_signed(interval.mean, digits)} [{_signed(interval.low, digits)}, {_signed(interval.high, digits)}]"
+    if narrow:  # the words stand above their interval, so the line at zero leaves room for them
+        ax.vlines(0.0, place - 0.38, place + 0.14, color=tokens()["muted"], linewidth=0.8)
+        number = f"{label}  {number}"
+    ax.annotate(
+        number,
+        (0.0 if narrow else 1.0, place),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 9) if narrow else (10, 0),
+        textcoords="offset points",
+        color=look.color,
+        ha="left",
+        va="bottom" if narrow else "center",
+        annotation_clip=False,
+    )
+
+
+def _reach(intervals: Sequence[Interval]) -> tuple[float, float]:
+    """Return limits that hold zero and every interval, and some room."""
+    lows, highs = [one.low for one in intervals], [one.high for one in intervals]
+    room = 0.08 * (max(map(abs, lows + highs)) or 1.0)
+    return min(0.0, *lows) - room, max(0.0, *highs) + room
+
+
+def _name_sides(ax: Axes, left: str, right: str) -> None:
+    """Write above the line at zero what each side of it means."""
+    for word, offset, align in ((f"← {left}", -6, "right"), (f"{right} →", 6, "left")):
+        ax.annotate(
+            word,
+            (0.0, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(offset, 3),
+            textcoords="offset points",
+            color=tokens()["muted"],
+            ha=align,
+            va="bottom",
+            annotation_clip=False,
+        )
+
+
+def _signed(value: float, digits: int) -> str:
+    """A number with a real minus sign and always a sign, so that columns read."""
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", "−") if float(text) != 0 else text.replace("-", "").replace("+", "")
+
+
+def forest(
+    rows: Sequence[tuple[str, str | Style, Interval]],
+    *,
+    xlabel: str,
+    alt: str,
+    caption: str,
+    title: str = "Paired differences",
+    better: Literal["left", "right", ""] = "left",
+    digits: int = 2,
+    width: Width = "text",
+    name: str = "",
+) -> Shown:
+    """Show paired differences with their intervals, as :func:`draw_forest` draws them.
+
+    Args:
+        rows: for each row its name, its arm or style, and an object with ``mean``, ``low``, ``high``.
+        xlabel: what the differences are.
+        alt: what one sees, for those who do not see it.
+        caption: the message first; see :func:`claim`.
+        title: a few words.
+        better: the side on which a row is better than its baseline.
+        digits: decimals of the numbers.
+        width: ``"text"`` or ``"wide"``.
+        name: an anchor for links.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> row = ("P-ON", "P-ON", SimpleNamespace(mean=-0.2, low=-0.3, high=-0.1))
+        >>> forest([row], xlabel="points", alt="One interval below zero.", caption="It helps.").alt
+        'One interval below zero.'
+    """
+
+    def draw(ax: Axes, narrow: bool) -> None:
+        draw_forest(ax, narrow, rows, xlabel=xlabel, better=better, digits=digits)
+
+    return show(
+        draw,
+        title=title,
+        alt=alt,
+        caption=caption,
+        width=width,
+        height=110.0 + 34.0 * len(rows),
+        narrow_height=110.0 + 52.0 * len(rows),
+        name=name,
+    )

@@ -1,0 +1,148 @@
+"""Every figure and sentence of every chapter, and every general one, in every state of the record that a page can meet.
+
+A chapter's figure, sentence or table of runs is a function `figure_…`, `say_…` or `table_…` whose first argument is `results` (one setting
+of recorded runs) or `recorded` (experiment name to recorded runs); it is found by that. The runs are made up, with the arms, settings and
+controls of the chapter's own experiments.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import math
+import pkgutil
+import re
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from companion import chapters, page, papers
+from companion import results as packed
+from companion.page import Panel, Prose
+from companion.plots import Shown
+from companion.results import Results
+from companion.results.first_recording import FirstRecording
+from tests.recorded import synthetic
+
+STATES = ("recorded", "absent", "trial", "diverged")
+GENERAL = [  # what no chapter shows yet, with arms that there are
+    partial(page.figure_loss_and_entropy, arm="P-ON"),
+    partial(page.figure_forest, pairs=(("P-ON", "vanilla", ""),), effects={"mnist/mlp-3": 0.5}),
+    page.say_precision,
+    page.say_search_edge,
+    page.error_table,
+]
+
+
+def modules() -> dict[str, ModuleType]:
+    names = [found.name for found in pkgutil.iter_modules(chapters.__path__)]
+    return {name: importlib.import_module(f"companion.chapters.{name}") for name in names}
+
+
+def shows(stem: str, module: ModuleType) -> Iterator[Any]:
+    """Yield a chapter's figures, sentences and tables of recorded runs."""
+    for name, function in vars(module).items():
+        if re.match("(figure|say|table)_", name) and callable(function):
+            first = next(iter(inspect.signature(function).parameters))
+            if first in ("results", "recorded"):
+                yield pytest.param(stem, function, id=f"{stem}-{name}")
+
+
+FUNCTIONS = [each for stem, module in modules().items() for each in shows(stem, module)]
+FUNCTIONS += [
+    pytest.param("partial_output_norm", each, id=f"page-{getattr(each, 'func', each).__name__}") for each in GENERAL
+]
+
+
+@cache
+def experiments(stem: str) -> dict[str, Any]:
+    """Return a chapter's experiments; chapters that tell of no paper have none of their own."""
+    name = f"companion.experiments.{stem}"
+    return importlib.import_module(name).EXPERIMENTS if importlib.util.find_spec(name) else {}
+
+
+@cache
+def records(stem: str, state: str, kind: type[Results]) -> dict[str, Results]:
+    """Make the record of every experiment of a chapter, in one state."""
+    made = {}
+    for name, experiment in experiments(stem).items():
+        arms = [arm.name for arm in experiment.arms]
+        controls = {control.name: (control.arm, control.rate_of or control.point_of) for control in experiment.controls}
+        errors = {arm: [3 - 0.1 * k, 3.2 - 0.1 * k, 3.1 - 0.12 * k] * 7 for k, arm in enumerate((*arms, *controls))}
+        nan = {(arm, "train_loss"): [1, 1, 1, 1, math.nan] for arm in errors}
+        made[name] = synthetic(
+            {} if state == "absent" else errors,
+            experiment=name,
+            settings=[setting.name for setting in experiment.settings],
+            curves=nan if state == "diverged" else None,
+            arms=arms,
+            controls=controls,
+            profile="smoke" if state == "trial" else "laptop",
+            kind=kind,
+        )
+    return made
+
+
+def show(function: Callable[..., Any], recorded: dict[str, Results]) -> str:
+    """Call it with all records, or with the first setting of the first one; return its words."""
+    asks_for = next(iter(inspect.signature(function).parameters))
+    first = next(iter(recorded.values()))
+    return words(function(recorded if asks_for == "recorded" else first[first.settings[0]]))
+
+
+def words(shown: Any) -> str:
+    assert isinstance(shown, (Shown, Panel, Prose))
+    if isinstance(shown, Shown):
+        assert shown.alt
+        assert "<figcaption><strong>" in shown.html
+        return f"{shown.alt} {shown.html.partition('<figcaption>')[2]}"
+    return shown.text if isinstance(shown, Panel) else shown.markdown
+
+
+WANTED = {
+    "recorded": r"\d",
+    "absent": "Not recorded yet|Nothing to compare yet|not run|Unfinished|No arm chose|largest learning rate|The two arms did best",
+    "trial": "Only a trial|Not recorded yet|unfinished|Nothing to compare yet|largest learning rate|The two arms did best|No arm chose|seeds",
+    "diverged": "[Dd]iverged|Not recorded yet|Nothing to compare yet|largest learning rate|The two arms did best|No arm chose",
+}
+
+
+@pytest.mark.parametrize("kind", [FirstRecording, Results], ids=["first-rule", "rule"])
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(("stem", "function"), FUNCTIONS)
+def test_it_stands_in_every_state(stem: str, function: Callable[..., Any], state: str, kind: type[Results]) -> None:
+    said = show(function, records(stem, state, kind))
+    assert said.strip()
+    assert re.search(WANTED[state], said), said
+    assert not re.search(r"\bnan\b|\binf\b|\bNone\b", said), said
+    if state != "recorded":
+        assert not re.search(r"[+−]\d[\d.]* \[[+−]", said), f"an interval of runs that cannot be compared: {said}"
+
+
+def test_every_written_chapter_has_its_module_and_the_test_finds_its_figures() -> None:
+    written = {stem for stem in papers.names() if papers.load(stem).chapter.written}
+    assert written <= set(modules())
+    assert sum(each.id.startswith("partial_output_norm-") for each in FUNCTIONS) >= 10
+
+
+@pytest.mark.parametrize("stem", modules())
+def test_what_a_chapter_alone_says_is_short(stem: str) -> None:
+    lines = inspect.getsource(modules()[stem]).splitlines()
+    assert len(lines) <= 300, "what a second chapter would need goes to companion.page"
+
+
+@pytest.mark.parametrize("stem", [stem for stem in modules() if experiments(stem)])
+def test_its_own_records_are_shown(stem: str) -> None:
+    """With the packed results, where there are: no figure falls back to a sentence that nothing was recorded."""
+    names = experiments(stem)
+    load = getattr(modules()[stem], "load", packed.load)
+    recorded = {name: load(name) for name in names if name in packed.available()}
+    if len(recorded) < len(names) or any(results.profile == "smoke" for results in recorded.values()):
+        pytest.skip("not all experiments are recorded in full")
+    for each in shows(stem, modules()[stem]):
+        said = show(each.values[1], recorded)
+        assert not re.search(r"Not recorded yet|Only a trial|\bnan\b", said), (each.id, said)

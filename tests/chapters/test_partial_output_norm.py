@@ -1,0 +1,210 @@
+"""What chapter 01 alone says: its ball, its exercises, its doubtful entry, and what the first page says of its runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from companion.chapters import partial_output_norm as chapter
+from companion.methods import partial_norm
+from companion.page.recorded import matched
+from companion.results import Results
+
+Make = Callable[..., Results]
+
+
+def caption(shown: object) -> str:
+    return shown.html.split("<figcaption>")[1]
+
+
+def test_parts_on_graphs_and_the_doubtful_entry(results: Make) -> None:
+    settings = ("cora/gcn", "cora/gat", "pubmed/gcn", "pubmed/gat")
+    rows = [20.0 + 0.1 * k for k in range(20)]
+    errors = {"vanilla": rows, "P-ON": [r - 4 + 0.05 * (-1) ** k - 0.15 for k, r in enumerate(rows)]}
+    errors |= {"norm only": [r - 1 for r in rows], "stability only": [r + 1 for r in rows]}
+    said = chapter.say_graph_parts({"pon-graphs": results(errors, experiment="pon-graphs", settings=settings)}).markdown
+    assert "cora/gcn: *norm only* +1.00 [+1.00, +1.00], *stability only* −1.00 [−1.00, −1.00]" in said
+    assert "the verdict *same direction, smaller* takes the printed error 22.48" in said
+    assert "with the error that the printed percentage asks for, 22.98, the paper's effect is 3.72" in said
+    assert "the word is *larger than printed*" in said
+
+
+def test_floor_figure_states_the_thresholds() -> None:
+    shown = chapter.figure_floor()
+    assert f"δ = {chapter.required_threshold(0.99, 10):.1f} for C = 10" in caption(shown)
+
+
+def test_descend_follows_the_gradient() -> None:
+    start = torch.tensor([[2.5, 1.2]], dtype=torch.float64)
+    path = chapter.descend(start, torch.tensor([0]), rate=0.1, steps=2)
+    assert path.shape == (3, 1, 2)
+    step = chapter.loss_gradient(start, torch.tensor([0]))[1]
+    torch.testing.assert_close(path[1], start - 0.1 * step)
+
+
+def test_quiz_has_five_questions() -> None:
+    assert chapter.chapter_quiz().html.count("<fieldset>") == 5
+
+
+def test_what_the_first_page_says_of_the_recorded_runs_holds() -> None:
+    page = " ".join((Path(__file__).parents[2] / "book" / "index.md").read_text(encoding="utf-8").split())
+    mnist, graphs = chapter.load("pon-mnist"), chapter.load("pon-graphs")
+
+    assert (
+        "the penalty alone lowers the test error, by less than the paper’s text lets one reconstruct; so do both parts"
+        in page
+    )
+    for better in ("stability only", "P-ON"):
+        gain = mnist.compare(better, "vanilla")
+        assert gain.low > 0
+        assert gain.high < min(
+            c.effect
+            for c in chapter.PAPER.contrasts
+            if c.better in ("stability only", "P-ON + weight decay") and c.data == "mnist"
+        )
+
+    assert "weight decay broke down in most runs; with the method it did not" in page
+    assert mnist.diverged("weight decay") > len(mnist.seeds("weight decay")) / 2
+    _, same = mnist.same_rate("P-ON + weight decay", "weight decay")
+    assert len(mnist.seeds(same)) == 5
+    assert mnist.diverged(same) == 0
+    assert mnist.knobs(same)["lr"] == mnist.knobs("weight decay")["lr"]
+
+    assert "stays clear at both of two equal learning rates" in page
+    for own in matched({"pon-graphs": graphs}, chapter.MATCHED).values():
+        assert own.controlled
+        for side in (1, -1):
+            assert not all(min(side * gain.low, side * gain.high) > 0 for gain in (own, *own.equal_rates))
+
+    assert "the vectors stay far shorter all the same" in page
+    lengths = {
+        arm: mnist.final(arm, "length").mean() for arm in ("P-ON", "P-ON at vanilla's rate", "vanilla at P-ON's rate")
+    }
+    assert max(lengths["P-ON"], lengths["P-ON at vanilla's rate"]) < lengths["vanilla at P-ON's rate"] / 5
+
+
+class TestExercises:
+    def test_first_sample(self) -> None:
+        z = torch.tensor([3.0, 1.0, 0.5], dtype=torch.float64)
+        gap = float(z.softmax(0) @ z - z[2])
+        assert chapter.check_first_sample(gap).passed
+        assert "sign" in chapter.check_first_sample(-gap).text
+        assert "base 2" in chapter.check_first_sample(gap / math.log(2)).text
+        loss = float(torch.logsumexp(z, 0) - z[2])
+        assert "subtract the entropy" in chapter.check_first_sample(loss).text
+
+    def test_threshold_against_the_loss_itself(self) -> None:
+        radius = chapter.required_threshold(0.999, 10)
+        axis = torch.eye(10, dtype=torch.float64)[0] - 0.1
+        best = (radius * axis / axis.norm()).softmax(0)[0]
+        assert float(best) == pytest.approx(0.999, abs=1e-9)
+        assert chapter.check_threshold(round(radius, 2)).passed
+        assert not chapter.check_threshold(round(radius, 1)).passed
+        assert "upside down" in chapter.check_threshold(radius * 10 / 9).text
+
+    def test_partial_norm_of_ones_own(self) -> None:
+        def whole_batch(z: torch.Tensor, d: float) -> torch.Tensor:
+            return z * min(1.0, d / float(z.norm()))
+
+        def nan_at_zero(z: torch.Tensor, d: float) -> torch.Tensor:
+            length = z.norm(dim=1, keepdim=True)
+            return torch.where(length > d, d * z / length, z)
+
+        def root_at_zero(z: torch.Tensor, d: float) -> torch.Tensor:
+            length = z.square().sum(1, keepdim=True).sqrt()
+            return torch.where(length > d, d * z / length.clamp(min=1e-12), z)
+
+        assert chapter.check_partial_norm(partial_norm).passed
+        assert "Each row has its own length" in chapter.check_partial_norm(whole_batch).text
+        assert "NaN" in chapter.check_partial_norm(root_at_zero).text
+        assert not chapter.check_partial_norm(nan_at_zero).passed
+        assert chapter.check_partial_norm(lambda z, d: ...).state == "open"
+
+    def test_partial_norm_needs_its_gradient(self) -> None:
+        def constant_length(z: torch.Tensor, d: float) -> torch.Tensor:
+            with torch.no_grad():
+                factor = (d / z.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1.0)
+            return z * factor
+
+        def row_by_row(z: torch.Tensor, d: float) -> torch.Tensor:
+            rows = [[v * min(1.0, d / max(math.hypot(*row), 1e-12)) for v in row] for row in z.tolist()]
+            return torch.tensor(rows, dtype=z.dtype)
+
+        def in_place(z: torch.Tensor, d: float) -> torch.Tensor:
+            z *= constant_length(torch.ones_like(z), 1.0) * 0 + 1
+            return z.mul_((d / z.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1.0))
+
+        assert "radial part is still there" in chapter.check_partial_norm(constant_length).text
+        assert "no gradient passes" in chapter.check_partial_norm(row_by_row).text
+
+        def listed(z: torch.Tensor, d: float) -> list:
+            return row_by_row(z, d).tolist()
+
+        def stabilised(z: torch.Tensor, d: float) -> torch.Tensor:
+            return z * (d / (z.norm(dim=1, keepdim=True) + 1e-8)).clamp(max=1.0)
+
+        def written_into(z: torch.Tensor, d: float) -> torch.Tensor:
+            for i in range(len(z)):
+                n = z[i].norm()
+                if n > d:
+                    z[i] = z[i] * d / n
+            return z
+
+        def from_directions(z: torch.Tensor, d: float) -> torch.Tensor:
+            return torch.nn.functional.normalize(z) * z.norm(dim=1, keepdim=True).clamp(max=d)
+
+        assert "no lists" in chapter.check_partial_norm(listed).text
+        assert chapter.check_partial_norm(stabilised).passed
+        assert "radial part" not in chapter.check_partial_norm(written_into).text
+        assert "row of zeros" in chapter.check_partial_norm(from_directions).text
+        for _ in range(2):  # writing into the input does not change the question for the next try
+            assert "wanted is" not in chapter.check_partial_norm(in_place).text
+        assert chapter.check_partial_norm(partial_norm).passed
+
+    def test_missing_error_is_the_only_one(self) -> None:
+        def fits(vanilla: float, percent: float, errors: list[float]) -> bool:
+            gains = [100 * (vanilla - error) / vanilla for error in errors]
+            return any(percent in (round(g, 2), math.floor(100 * g) / 100) for g in gains)
+
+        every = [k / 100 for k in range(1, 301)]
+        found = [v for v in every[99:] if all(fits(v, percent, every) for percent in (21.19, 10.86, 32.06, 25.54))]
+        assert found == [1.84]
+        assert fits(1.84, 10.86, [1.64]), "and weight decay's error is then Table 1's vanilla"
+        assert chapter.check_missing_error(1.84).passed
+        assert "with weight decay" in chapter.check_missing_error(1.64).text
+
+    def test_temperature_form(self) -> None:
+        def right(z: torch.Tensor, target: torch.Tensor, threshold: float) -> torch.Tensor:
+            return chapter.loss_gradient(z, target, threshold)[1]
+
+        def undamped(z: torch.Tensor, target: torch.Tensor, threshold: float) -> torch.Tensor:
+            return right(z, target, threshold) * z.norm(dim=1, keepdim=True) / threshold
+
+        assert chapter.check_temperature_form(right).passed
+        assert not chapter.check_temperature_form(undamped).passed
+
+    def test_wrong_yet_growing_accepts_any_such_sample(self) -> None:
+        assert chapter.check_wrong_yet_growing([1.0, 0.95, 0.9, -1.0], 2).passed
+        assert chapter.check_wrong_yet_growing([0.0, 0.1, 0.05, -2.0, 0.2], 2).passed
+        assert "right, or tied" in chapter.check_wrong_yet_growing([1.0, 0.9, -1.0], 0).text
+        assert "One class is ahead" in chapter.check_wrong_yet_growing([1.0, 0.9, -1.0], 1).text
+        assert "above the entropy" in chapter.check_wrong_yet_growing([5.0, 5.0, 0.9, -1.0], 2).text
+        assert "above the entropy" in chapter.check_wrong_yet_growing([1.0, 0.95, 0.9], 2).text, (
+            "the lowest never grows"
+        )
+        assert chapter.check_wrong_yet_growing(..., ...).state == "open"
+        assert "position" in chapter.check_wrong_yet_growing([1.0, 2.0], 2).text
+        for logits, label in (([[1.0, 2.0]], 0), ("abc", 0), ([1.0, 0.9, "a"], 1), ([math.inf, 1.0], 1), ([1.0], None)):
+            assert "position" in chapter.check_wrong_yet_growing(logits, label).text or label is None
+        for label in (2.7, math.inf, 10**400):
+            assert "position" in chapter.check_wrong_yet_growing([1.0, 0.95, 0.9, -1.0], label).text
+        assert not chapter.check_first_sample(10**400).passed
+        assert chapter.check_wrong_yet_growing([1.0, 0.95, 0.9, -1.0], 2.0).passed
+
+    def test_stability_norm(self) -> None:
+        assert chapter.check_stability_norm(128**-0.5).passed
+        assert "take the root" in chapter.check_stability_norm(1 / 128).text

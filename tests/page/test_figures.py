@@ -1,0 +1,84 @@
+"""The figures of recorded runs: both outcomes of every caption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from companion import page
+from companion.results import Results, share_of_orders
+from tests.recorded import ARMS
+
+Make = Callable[..., Results]
+ERRORS = {arm: [1.8 - 0.1 * k, 1.9 - 0.1 * k, 2.1 - 0.1 * k] for k, arm in enumerate(ARMS)}
+
+
+def caption(shown: object) -> str:
+    return shown.html.split("<figcaption>")[1]
+
+
+def test_length_grows_or_shrinks(results: Make) -> None:
+    grows = results(ERRORS, curves={("vanilla", "length"): [1, 2, 3, 4, 9], ("P-ON", "length"): [1, 2, 3, 3, 3]})
+    assert "grows from 1.0 to 9.0" in caption(page.figure_length(grows, "P-ON"))
+    assert "ends at 3.0, less than without" in caption(page.figure_length(grows, "P-ON"))
+    shrinks = results(ERRORS, curves={("vanilla", "length"): [9, 4, 3, 2, 1], ("P-ON", "length"): [1, 2, 3, 3, 3]})
+    assert "shrinks from 9.0 to 1.0" in caption(page.figure_length(shrinks, "P-ON"))
+    assert "no less than without" in caption(page.figure_length(shrinks, "P-ON"))
+    centred = results(ERRORS, curves={("vanilla", "centred_length"): [1, 2, 3, 4, 8]})
+    assert "centred length grows from 1.0 to 8.0" in caption(page.figure_length(centred, "P-ON", centred=True))
+
+
+def test_radial_share(results: Make) -> None:
+    whole = {("vanilla", "gradient"): [1.0, 1.0, 1.0, 1.0, 1.0]}
+    follows = results(ERRORS, curves={**whole, ("vanilla", "radial_gradient"): [0.5, 0.5, 0.4, 0.4, 0.4]})
+    assert page.radial_share(follows).tolist() == pytest.approx([0.5, 0.5, 0.4, 0.4, 0.4])
+    assert "40% to 50% of the gradient's length is radial, 40% at the end" in caption(
+        page.figure_gradient(follows, "P-ON")
+    )
+
+
+@pytest.mark.parametrize(("loss", "word"), [(0.1, "below"), (0.9, "above")])
+def test_loss_and_entropy(results: Make, loss: float, word: str) -> None:
+    curves = {("vanilla", "train_loss"): [1, 1, 1, 1, loss], ("vanilla", "train_entropy"): [1, 1, 1, 1, 0.5]}
+    shown = page.figure_loss_and_entropy(results(ERRORS, curves=curves))
+    assert f"the mean loss is {word} the mean entropy on the training rows" in caption(shown)
+
+
+@pytest.mark.parametrize(("last", "word"), [(0.1, "smaller"), (0.9, "larger")])
+def test_parameter_gradient(results: Make, last: float, word: str) -> None:
+    curves = {
+        ("vanilla", "parameter_gradient"): [1, 1, 1, 1, 0.5],
+        ("P-ON", "parameter_gradient"): [1, 1, 1, 1, last],
+    }
+    assert f"is {word} than without" in caption(page.figure_parameter_gradient(results(ERRORS, curves=curves), "P-ON"))
+
+
+@pytest.mark.parametrize(("sign", "word"), [(1, "rise together"), (-1, "go opposite ways")])
+def test_gap(results: Make, sign: int, word: str) -> None:
+    curves = {}
+    for k, arm in enumerate(ARMS):
+        curves[arm, "length_deviation"] = [0, 0, 0, 0, 1 + k]
+        curves[arm, "generalisation_gap"] = [0, 0, 0, 0, 10 + sign * k]
+    shown = page.figure_gap(results(ERRORS, curves=curves), "P-ON")
+    assert "0% of all orders" in caption(shown)
+    assert word in caption(shown)
+
+
+def test_the_order_over_the_epochs_leaves_out_what_was_before_training(results: Make) -> None:
+    curves = {("vanilla", "length_deviation"): [9, 1, 2, 3, 4], ("vanilla", "generalisation_gap"): [0, 1, 2, 3, 4]}
+    assert "over the epochs, it is +1.00" in caption(page.figure_gap(results(ERRORS, curves=curves), "P-ON"))
+
+
+def test_search_names_the_best_rates(results: Make) -> None:
+    assert "the same learning rate: 0.03" in caption(page.figure_search(results(ERRORS), "P-ON"))
+
+
+def test_a_weak_order_of_few_arms_is_not_called_one(results: Make) -> None:
+    curves = {}
+    for k, (arm, gap) in enumerate(zip(ARMS, (1, 3, 2, 6, 4, 5), strict=True)):
+        curves[arm, "length_deviation"] = [0, 0, 0, 0, 1 + k]
+        curves[arm, "generalisation_gap"] = [0, 0, 0, 0, gap]
+    runs = results({arm: errors for arm, errors in ERRORS.items() if arm != "P-ON + weight decay"}, curves=curves)
+    assert "show no clear order: rank correlation +0.80 over 5 arms" in caption(page.figure_gap(runs, "P-ON"))
+    assert share_of_orders(0.6, 5) == pytest.approx(42 / 120)
