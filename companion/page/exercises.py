@@ -270,7 +270,9 @@ def _gradients(function: Callable[..., Any], case: tuple[Any, ...]) -> list[Any]
     for value in copy.deepcopy(case):
         if isinstance(value, torch.Tensor) and value.is_floating_point():
             leaves.append(value.detach().requires_grad_())
-            value = leaves[-1] * 1.0  # no leaf, so that writing into it is a mistake that autograd can name
+            value = (
+                leaves[-1] * 1.0
+            )  # as a network's output, no leaf: only writing that autograd cannot follow is refused
         arguments.append(value)
     result = function(*arguments)
     weights = torch.arange(1, result.numel() + 1, dtype=result.dtype).cos().reshape(result.shape)

@@ -126,3 +126,11 @@ def test_search_edge_names_the_arms(results: Make) -> None:
     setting["arms"]["vanilla"]["record"]["knobs"]["lr"] = 0.01
     setting["arms"]["stability only"]["record"]["knobs"]["lr"] = 0.01
     assert "No arm" in page.say_search_edge(runs).markdown
+
+
+def test_a_setting_whose_own_runs_diverged_is_none_to_explain(results: Make) -> None:
+    errors = {"vanilla": [2.0, 2.1, 2.2], "P-ON": [2.1, 2.0, 2.3], "vanilla at P-ON's rate": [2.0, 2.2, 2.2]}
+    fine = results(errors)
+    lost = results(errors, curves={("vanilla", "train_loss"): [1, 1, 1, 1, float("nan")]}, settings=("mnist/other",))
+    said = chapter.say_matched_rate({"one": fine, "other": lost}).markdown
+    assert said.startswith("In none of the 1 settings with a control")

@@ -141,9 +141,15 @@ class TestGradients:
         assert check_function(both, both, cases, **asked).passed
         assert "At [1.0, 1.0] a weighted sum" in check_function(one, both, cases, **asked).text
 
-    def test_writing_into_the_input_changes_no_question(self) -> None:
-        def written(z: torch.Tensor, scale: float) -> torch.Tensor:
-            return z.copy_(self.unit(z.detach(), scale))
+    def test_writing_into_the_input_changes_no_question_and_is_right_where_autograd_follows(self) -> None:
+        def double(z: torch.Tensor) -> torch.Tensor:
+            return z.mul_(2)
 
-        assert "no gradient passes" in self.said(written) or "does not" in self.said(written)
-        assert self.said(self.unit) == "Right. Good."
+        def lost(z: torch.Tensor) -> torch.Tensor:
+            return z.copy_(2 * z.detach())
+
+        asked = {"right": "Good.", "hint": "Look.", "gradients": True}
+        for _ in range(2):
+            assert check_function(double, lambda z: 2 * z, [(self.rows,)], **asked).passed
+            said = check_function(lost, lambda z: 2 * z, [(self.rows,)], **asked).text
+            assert "The values agree, but the gradient does not." in said

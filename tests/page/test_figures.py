@@ -82,3 +82,27 @@ def test_a_weak_order_of_few_arms_is_not_called_one(results: Make) -> None:
     runs = results({arm: errors for arm, errors in ERRORS.items() if arm != "P-ON + weight decay"}, curves=curves)
     assert "show no clear order: rank correlation +0.80 over 5 arms" in caption(page.figure_gap(runs, "P-ON"))
     assert share_of_orders(0.6, 5) == pytest.approx(42 / 120)
+
+
+PAIRS = (("P-ON", "vanilla", ""), ("P-ON + weight decay", "weight decay", ", with weight decay"))
+
+
+def test_forest_counts_what_is_clear_and_what_stays_at_equal_rates(results: Make) -> None:
+    own = {"vanilla": [3.0, 3.1, 3.2], "P-ON": [2.0, 2.1, 2.3]}
+    stays = {"vanilla at P-ON's rate": [2.5, 2.6, 2.8], "P-ON at vanilla's rate": [2.6, 2.8, 2.7]}
+    goes = {**stays, "P-ON at vanilla's rate": [3.0, 3.0, 3.3]}
+    for equal, kept in ((stays, 1), (goes, 0), ({}, 0)):
+        shown = page.figure_forest({"pon-mnist": results({**own, **equal})}, PAIRS, effects={"mnist/mlp-3": 0.5})
+        assert f"1 of 1 differences are clear of zero; with both arms at one rate, {kept} of them" in caption(shown)
+        assert "Left out, for want of runs that can be compared: mnist/mlp-3, with weight decay." in caption(shown)
+        rows = 2 + len(equal)  # ours at the own rates, and the paper's
+        assert shown.alt.startswith(f"{rows} differences with their intervals")
+        assert "mnist/mlp-3: the paper" in shown.svg
+    unclear = results({"vanilla": [2.0, 2.1, 2.2], "P-ON": [2.1, 2.0, 2.3]})
+    assert "0 of 1 differences are clear" in caption(page.figure_forest({"pon-mnist": unclear}, PAIRS[:1]))
+
+
+def test_forest_without_a_row_says_why(results: Make) -> None:
+    lost = results(ERRORS, curves={("vanilla", "train_loss"): [1, 1, 1, 1, float("nan")]})
+    assert page.figure_forest({"pon-mnist": lost}, PAIRS[:1]).markdown == "*Nothing to compare yet:* diverged."
+    assert "not run" in page.figure_forest({}, PAIRS).markdown
