@@ -119,6 +119,7 @@ def _execute(
                 bar.group_done(group)
             return
         joblib = require("joblib", extra="experiments")
+        streams = getattr(joblib.parallel.get_active_backend()[0], "supports_return_generator", False)
         left = {group.name: group for group in groups}
 
         def train_left() -> None:
@@ -126,7 +127,10 @@ def _execute(
                 joblib.delayed(train_group)(group, store.folder, device, checkpoint_every=checkpoint_every, threads=1)
                 for group in list(left.values())
             )
-            for group in joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
+            # A cluster refuses more workers than it has left, and may hand results back only when all are there.
+            number = workers if streams else min(workers, joblib.effective_n_jobs(-1))
+            how = "generator_unordered" if streams else "list"
+            for group in joblib.Parallel(n_jobs=number, return_as=how)(jobs):
                 left.pop(group.name, None)
                 bar.group_done(group)
 
