@@ -14,7 +14,7 @@ import numpy as np
 
 from companion._checks import check_choice
 from companion.results.judging import Comparison, compare
-from companion.results.statistics import Paired, Summary, paired, summary
+from companion.results.statistics import Summary, summary
 
 FORMAT = 2
 _FOLDER = Path(__file__).parent
@@ -245,16 +245,6 @@ class Results:
         """Return mean, sample deviation and n of the final values."""
         return summary(self.final(arm, metric))
 
-    def paired(self, arm: str, baseline: str, metric: str = "test_error", *, level: float = 0.95) -> Paired:
-        """Return the difference arm - baseline over the seeds that both have (an error that falls is negative)."""
-        seeds = [seed for seed in self.seeds(arm) if seed in self.seeds(baseline)]
-        if not seeds:
-            raise ValueError(f"{arm!r} and {baseline!r} share no seed")
-        first, second = (
-            self.final(name, metric)[[self.seeds(name).index(seed) for seed in seeds]] for name in (arm, baseline)
-        )
-        return paired(first, second, level=level)
-
     def record(self, arm: str) -> dict[str, Any]:
         """Return the frozen record of an arm's final runs, without the seed."""
         record = self._arm(arm)["record"]
@@ -342,14 +332,14 @@ class Results:
         }
 
     def table(self, metric: str = "test_error", *, baseline: str | None = None) -> str:
-        """Return a plain-text table: mean ± sd of every arm, and its paired difference from ``baseline`` (the first arm)."""
+        """Return a plain-text table: mean ± sd of every arm, and what `compare` finds against ``baseline`` (the first arm)."""
         lines = []
         for setting in self.settings:
             part = self[setting]
             reference = baseline or part.arms[0]
             lines += [
                 f"{self.name} · {setting} · {metric}",
-                f"{'arm':44} {'mean ± sd':>16} {'n':>3}  {'difference from ' + reference:>28}",
+                f"{'arm':44} {'mean ± sd':>16} {'n':>3}  {reference + ' − arm, 95 %':>28}",
             ]
             for arm in (*part.arms, *part.controls):
                 if not part.seeds(arm):
@@ -359,17 +349,10 @@ class Results:
                 if lost := part.diverged(arm):
                     lines.append(f"{arm:44} {f'{lost} of {n} diverged':>16} {n:>3}")
                     continue
-                shared = set(part.seeds(arm)) & set(part.seeds(reference))
-                difference = (
-                    part.paired(arm, reference, metric)
-                    if arm != reference and shared and not part.diverged(reference)
-                    else None
-                )
-                text = (
-                    ""
-                    if difference is None
-                    else f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
-                )
+                found = part.compare(arm, reference, metric=metric) if arm != reference else None
+                text = "" if found is None else found.state
+                if found is not None and found.state == "ok":
+                    text = f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
                 lines.append(f"{arm:44} {f'{mean:.3f} ± {sd:.3f}':>16} {n:>3}  {text:>28}".rstrip())
             lines.append("")
         if self.missing:

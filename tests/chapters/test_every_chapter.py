@@ -141,8 +141,8 @@ def test_its_own_records_are_shown(stem: str) -> None:
     names = experiments(stem)
     load = getattr(modules()[stem], "load", packed.load)
     recorded = {name: load(name) for name in names if name in packed.available()}
-    if len(recorded) < len(names) or any(results.profile == "smoke" for results in recorded.values()):
-        pytest.skip("not all experiments are recorded in full")
+    if not recorded or any(results.profile == "smoke" for results in recorded.values()):
+        pytest.skip("no experiment is recorded in full")
     for each in shows(stem, modules()[stem]):
         said = show(each.values[1], recorded)
         assert not re.search(r"Not recorded yet|Only a trial|\bnan\b", said), (each.id, said)

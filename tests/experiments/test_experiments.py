@@ -56,7 +56,7 @@ def test_run_pack_load(name, smoke, tmp_path):
             np.testing.assert_allclose(
                 100 * (1 - packed[setting].correct(arm).mean(1)), packed[setting].final(arm), atol=2e-4
             )
-    assert f"difference from {packed[packed.settings[0]].arms[0]}" in packed.table()
+    assert f"{packed[packed.settings[0]].arms[0]} − arm" in packed.table()
     text = path.read_text()
     assert text.count('"device"') == len(packed.data["provenance"]), "where runs were made is said once"
 
@@ -119,7 +119,7 @@ def test_a_partial_pack_says_what_is_missing(smoke, tmp_path):
     assert packed.unfinished("P-ON")
     assert not packed.unfinished("vanilla")
     assert packed.seeds("P-ON") == (1,)
-    assert packed.paired("P-ON", "vanilla").n == 1
+    assert packed.compare("P-ON", "vanilla").n == 1
 
 
 def test_an_empty_folder_is_not_packed_and_what_is_missing_is_said(tmp_path):

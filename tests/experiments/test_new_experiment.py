@@ -48,7 +48,7 @@ def test_the_module_of_the_guide_is_all_it_takes(add, root, tmp_path, monkeypatc
     assert cli.main(["run", "guide-mnist", "--quiet"]) == 0
     assert cli.main(["pack", "guide-mnist", "--profile", "smoke", "--target", str(packed_to)]) == 0
     assert cli.main(["results", "guide-mnist", "--folder", str(packed_to)]) == 0
-    assert "difference from vanilla" in capsys.readouterr().out
+    assert "vanilla − arm" in capsys.readouterr().out
     packed = results.load("guide-mnist", folder=packed_to)
     assert packed.complete
     assert packed.arms == ("vanilla", "focal loss")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -124,12 +126,15 @@ def test_errors_say_what_there_is():
         runs["cora/gcn"].final("vanilla", "nothing")
 
 
-def test_a_comparison_is_oriented_as_the_contrasts():
+def test_the_table_shows_what_compare_finds():
     part = results.load("pon-graphs")["cora/gcn"]
-    gain, difference = part.compare("P-ON", "vanilla").seeds_only, part.paired("P-ON", "vanilla")
-    assert gain.mean == -difference.mean
-    assert (gain.low, gain.high) == pytest.approx((-difference.high, -difference.low))
-    assert gain.n == 20
+    found = part.compare("P-ON", "vanilla")
+    assert found.mean == pytest.approx((part.final("vanilla") - part.final("P-ON")).mean())
+    assert found.interval is found.resampled, "each seed has its own split"
+    (line,) = [line for line in part.table().splitlines() if line.startswith("P-ON  ")]
+    assert line.endswith(f" {found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]")
+    (lost,) = [line for line in results.load("pon-mnist").table().splitlines() if line.startswith("weight decay  ")]
+    assert lost.split() == ["weight", "decay", "4", "of", "5", "diverged", "5"]
 
 
 def _recorded(errors, *, missing=(), settings=("a/b",)):
@@ -140,7 +145,8 @@ def _recorded(errors, *, missing=(), settings=("a/b",)):
         for seed, value in of_seed.items()
     }
     arms = {
-        arm: {"keys": [f"{arm}-{seed}" for seed in of_seed], "seeds": list(of_seed)} for arm, of_seed in errors.items()
+        arm: {"keys": [f"{arm}-{seed}" for seed in of_seed], "seeds": list(of_seed), "record": None}
+        for arm, of_seed in errors.items()
     }
     said = [
         {"setting": setting, "arm": arm, "draw": 0, "stage": "final", "runs": 1, "seeds": [0]}
@@ -151,10 +157,16 @@ def _recorded(errors, *, missing=(), settings=("a/b",)):
 
 
 def test_differences_are_taken_seed_by_seed_whatever_their_order():
-    runs = _recorded({"one": {0: 1.0, 1: 2.0, 2: 4.0}, "two": {2: 3.5, 0: 0.0, 7: 9.0}})
-    found = runs.paired("one", "two")
-    assert (found.mean, found.n) == (0.75, 2)
-    assert runs.paired("one", "two", level=0.5) != found
+    part = results.load("pon-mnist")
+    expected = part.compare("P-ON", "vanilla")
+    other = copy.deepcopy(part.data)
+    arm = other["settings"]["mnist/mlp-3"]["arms"]["P-ON"]
+    arm["keys"], arm["seeds"] = arm["keys"][3:0:-1], arm["seeds"][3:0:-1]
+    found = Results(other).compare("P-ON", "vanilla")
+    assert (found.n, expected.n) == (3, 5)
+    differences = part.final("vanilla") - part.final("P-ON")
+    assert found.mean == pytest.approx(differences[1:4].mean())
+    assert found.mean != pytest.approx(expected.mean)
 
 
 def test_unfinished_is_said_of_the_arm_and_the_setting_alone():
