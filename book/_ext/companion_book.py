@@ -5,6 +5,7 @@
 - Empty places in a page's source are filled: of live figures with values and fallback, of the strip and the map of methods,
   of the methods' descriptions, of the tables of costs.
 - A chapter has the number of its file's name, not that of its position.
+- Names in code may break at their joints.
 - Docstrings, written to be read in an editor, are made safe for reStructuredText.
 """
 
@@ -49,6 +50,16 @@ def point_colab_at_its_branch(
             visit(button.get("buttons", []))
 
     visit(context.get("header_buttons", []))
+
+
+def let_code_break_at_its_joints(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Mark where a long name may break, after ``_``, ``.``, ``/`` and ``(``, so that it need not break inside a word."""
+    if "body" in context:
+        pieces = re.split(r'(<span class="pre">[^<]*</span>)', context["body"])
+        pieces[1::2] = [re.sub(r"(?<=[_./(])(?=\w)", "<wbr/>", piece) for piece in pieces[1::2]]
+        context["body"] = "".join(pieces)
 
 
 def fill_places(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -140,11 +151,12 @@ def _quiet_line(line: str) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Connect the five changes."""
+    """Connect the changes."""
     app.connect("builder-inited", number_chapters_by_name)
     app.connect("source-read", fill_places)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", point_colab_at_its_branch, priority=900)
+    app.connect("html-page-context", let_code_break_at_its_joints, priority=900)
     app.connect("autodoc-process-docstring", quiet_docstring, priority=400)
     # A change of this file makes every page anew.
     own = int(hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:7], 16)

@@ -195,3 +195,27 @@ def test_the_library_s_page_describes_every_paper_s_method(book_html):
     for stem in papers.names():
         for name in importlib.import_module(f"companion.methods.{stem}").__all__:
             assert shown.find(id=f"companion.methods.{stem}.{name}"), name
+
+
+def test_names_in_tables_break_at_their_joints(book_html):
+    names = parsed(book_html, "book/cost").select("td code.literal")
+    assert len(names) > 40
+    for name in names:
+        assert len(name.select("wbr")) == len(re.findall(r"[_./(](?=\w)", name.get_text())), name
+
+
+@pytest.mark.browser
+def test_no_word_of_a_table_is_broken_on_a_wide_page(book_html, open_page):
+    page = open_page((book_html / "book" / "cost.html").as_uri())
+    # A name of one word takes one line; another at most one for each of its parts.
+    lines = page.evaluate(
+        """() => [...document.querySelectorAll("td code.literal")].map((code) => {
+          const range = document.createRange();
+          range.selectNodeContents(code);
+          const tops = new Set([...range.getClientRects()].map((rect) => Math.round(rect.top)));
+          return [code.textContent, tops.size];
+        })"""
+    )
+    assert len(lines) > 40
+    for name, rows in lines:
+        assert rows <= 1 + name.count("_"), (name, rows)
