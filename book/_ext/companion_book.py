@@ -57,7 +57,7 @@ def let_code_break_at_its_joints(
 ) -> None:
     """Mark where a long name may break, after ``_``, ``.``, ``/`` and ``(``, so that it need not break inside a word."""
     if "body" in context:
-        pieces = re.split(r'(<span class="pre">[^<]*</span>)', context["body"])
+        pieces = re.split(r'(?<=<span class="pre">)([^<]*)(?=</span>)', context["body"])
         pieces[1::2] = [re.sub(r"(?<=[_./(])(?=\w)", "<wbr/>", piece) for piece in pieces[1::2]]
         context["body"] = "".join(pieces)
 
