@@ -1,7 +1,8 @@
 """The networks of the experiments, by name: perceptron, residual networks, VGG, and two-layer graph networks.
 
-    >>> import torch, companion
-    >>> companion.models.build("mlp", num_classes=10, generator=torch.Generator().manual_seed(0)).num_features
+    >>> import torch
+    >>> from companion.models import build
+    >>> build("mlp", num_classes=10, generator=torch.Generator().manual_seed(0)).num_features
     256
 
 Every network on images has ``features(images)`` (N, D), ``num_features`` = D and ``head``, from features to logits
