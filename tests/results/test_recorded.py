@@ -49,6 +49,8 @@ def test_the_experiments_still_ask_for_every_recorded_run(name):
         rounds = runs.data["settings"][setting.name]["rounds"]
         controls = {control.name: control.arm for control in chosen.controls}
         for arm in (*part.arms, *part.controls):
+            if not part.seeds(arm):  # packed in part: its search is not over
+                continue
             record = part.record(arm)
             builder = chosen.arm(controls.get(arm, arm))
             assert record["setting"] == plain(setting_record(setting))
@@ -77,7 +79,7 @@ def test_the_chosen_point_has_the_lowest_validation_error(name):
         part = runs[setting]
         for arm in part.arms:
             searched = part.search(arm)
-            if not any(entry["chosen"] for entry in searched):
+            if not part.seeds(arm):
                 continue
             (chosen,) = [entry for entry in searched if entry["chosen"]]
             best = min(entry["error"] for entry in searched)
