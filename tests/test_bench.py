@@ -212,6 +212,7 @@ class TestRecord:
         record = cost.load_record()
         assert {"device", "threads", "torch", "python", "date", "load", "compiler"} <= set(record["made"])
         assert record["made"]["device"] in bench.made_with(record)
+        assert record["made"]["allocator"] in bench.made_with(record)
 
     def test_the_baseline_against_itself_is_one(self):
         """The noise floor: if these are far from 1, no other ratio of the record says anything."""

@@ -197,11 +197,12 @@ def made_with(record: Mapping[str, Any]) -> str:
     """
     made = record["made"]
     threads = "one thread" if made["threads"] == 1 else f"{made['threads']} threads"
+    kept = f"; {made['allocator']}" if "allocator" in made else ""
     load = "" if made["load"] is None else f", load average {made['load']:g}"
     return (
         f"Measured on {made['date'][:10]} on {made['device']} ({made['system']}, {threads}{load}), "
         f"Python {made['python']}, torch {made['torch']}, {made['dtype']}; {made['clock']}, {made['rounds']} rounds of samples of at least "
-        f"{made['sample_ms']:g} ms. Memory: {made['memory']}."
+        f"{made['sample_ms']:g} ms{kept}. Memory: {made['memory']}."
     )
 
 

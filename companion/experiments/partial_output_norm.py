@@ -119,7 +119,7 @@ EXPERIMENTS = {
                 name="mnist/mlp-3", stack=10,
             ),
         ),
-        (*BOTH_SIDES, *SameRate("P-ON + weight decay", "weight decay"), *SameRate("P-ON + weight decay", "vanilla")[1:]),
+        (*BOTH_SIDES, *SameRate("P-ON + weight decay", "weight decay"), *SameRate("P-ON + weight decay", "vanilla")),
         Search(points=12, seeds=2, epochs=30),
         seeds=10,
     ),
