@@ -270,9 +270,8 @@ def _gradients(function: Callable[..., Any], case: tuple[Any, ...]) -> list[Any]
     for value in copy.deepcopy(case):
         if isinstance(value, torch.Tensor) and value.is_floating_point():
             leaves.append(value.detach().requires_grad_())
-            value = (
-                leaves[-1] * 1.0
-            )  # as a network's output, no leaf: only writing that autograd cannot follow is refused
+            # Like a network's output no leaf: only writing that autograd cannot follow is refused.
+            value = leaves[-1] * 1.0
         arguments.append(value)
     result = function(*arguments)
     weights = torch.arange(1, result.numel() + 1, dtype=result.dtype).cos().reshape(result.shape)
