@@ -58,6 +58,7 @@ from companion.page.tables import (
     render_table,
     table_beside,
     table_matched,
+    table_verdicts,
 )
 
 __all__ = [
@@ -119,6 +120,7 @@ __all__ = [
     "table_matched",
     "table_small_run",
     "table_temperature",
+    "table_verdicts",
     "why_not",
     "you_are_here",
 ]
