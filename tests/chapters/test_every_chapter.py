@@ -136,9 +136,13 @@ def files(stem: str) -> list[Path]:
     return sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]
 
 
-@pytest.mark.parametrize("path", [path for stem in modules() for path in files(stem)], ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize(
+    "path", [path for stem in modules() for path in files(stem)], ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
 def test_what_a_chapter_alone_says_is_short(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, "what a second chapter would need goes to companion.page"
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, (
+        "what a second chapter would need goes to companion.page"
+    )
 
 
 @pytest.mark.parametrize("stem", [stem for stem in modules() if experiments(stem)])
