@@ -35,6 +35,7 @@ def solutions(path: Path) -> list[str]:
     return [line for body in bodies for line in body.splitlines() if len(line) > 30 and line not in given]
 
 
+@pytest.mark.timeout(1500)  # a minute; several beside other runs
 @pytest.mark.parametrize("path", CHAPTERS, ids=[path.stem for path in CHAPTERS])
 def test_the_handout_has_no_solution_and_runs_without_one(path: Path, tmp_path: Path) -> None:
     """One run serves both copies: the whole one begins with the cells of the hand-out and ends with the solutions."""
