@@ -16,7 +16,17 @@ import importlib
 from typing import Any
 
 from companion.page.display import Panel, Prose, equation, say
-from companion.page.exercises import Feedback, check_function, check_number, check_numbers, check_truth, feedback
+from companion.page.exercises import (
+    Feedback,
+    check_function,
+    check_number,
+    check_numbers,
+    check_truth,
+    exercise,
+    exercises_table,
+    feedback,
+    report,
+)
 from companion.page.live import descend, loss_gradient, table_growth, table_small_run, table_temperature
 from companion.page.quiz import quiz
 from companion.page.recorded import (
@@ -76,6 +86,8 @@ __all__ = [
     "ends",
     "equation",
     "error_table",
+    "exercise",
+    "exercises_table",
     "family_note",
     "feedback",
     "figure_forest",
@@ -102,6 +114,7 @@ __all__ = [
     "recorded_arms",
     "recorded_note",
     "render_table",
+    "report",
     "said_lost",
     "say",
     "say_growing",

@@ -236,6 +236,7 @@ MALFORMED = [
     (row(2, lambda r: r.update(reduction=[1.0])), "Table 3, row 1: 'reduction' must have one number for each"),
     (first("contrasts", lambda e: e.update(n=1)), "contrasts, pon-t1-mnist: 'n' must be a whole number >= 2; got 1"),
     (first("contrasts", lambda e: e.update(effect_basis="guess")), "one of: printed, inference"),
+    (first("exercises", lambda e: e.update(level="hard")), "exercises, first_sample: 'level' must be one of: warm up"),
     (first("exploratory", lambda e: e.pop("why")), "exploratory, pon-x-mnist-pon: the key 'why' is missing"),
     (first("quiz", lambda e: e.update(right=3)), "quiz, entry 1: 'right' must be one of at least two choices"),
     (first("quiz", lambda e: e["choices"][0].pop("comment")), "'choices' must be a list, each { says"),

@@ -17,6 +17,7 @@ from companion.chapters.partial_output_norm.exercises import (
     check_temperature_form,
     check_threshold,
     check_wrong_yet_growing,
+    report,
 )
 from companion.chapters.partial_output_norm.first import say_graph_parts, say_in_one_line, say_rival
 from companion.chapters.partial_output_norm.pictures import (
@@ -93,6 +94,7 @@ __all__ = [
     "predict_radial",
     "predict_sign",
     "predict_small_run",
+    "report",
     "required_threshold",
     "say_answer",
     "say_confidence",
