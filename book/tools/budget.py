@@ -82,10 +82,10 @@ class Counts:
 
 
 def words_of(text: str) -> int:
-    """Return the number of words of a piece of Markdown or text; a formula in the line counts as one.
+    r"""Return the number of words of a piece of Markdown or text; a formula in the line counts as one.
 
     Example:
-        >>> words_of("The **loss** $L = -\\\\log p_y$ falls.")
+        >>> words_of("The **loss** $L = -\log p_y$ falls.")
         4
     """
     text = re.sub(r"\$[^$]+\$", " x ", text)
