@@ -115,6 +115,7 @@ __all__ = [
     "recorded_note",
     "render_table",
     "report",
+    "run_here",
     "said_lost",
     "say",
     "say_growing",
@@ -140,7 +141,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the figures when they are first asked for: the first cell, which installs what they need, comes before."""
+    """Import what draws when it is first asked for: the first cell, which installs what that needs, comes before."""
     if name in __all__:  # and not here, else nobody had asked this function
-        return getattr(importlib.import_module("companion.page.figures"), name)
+        module = "here" if name == "run_here" else "figures"
+        return getattr(importlib.import_module(f"companion.page.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
