@@ -1,4 +1,4 @@
-"""What every chapter uses: first cell, strip, tables beside tables, figures and sentences of recorded runs, checks, quizzes.
+"""What every chapter uses: first cell, strip, tables, figures and sentences of recorded runs, predictions, checks, quizzes.
 
 Everything a chapter shows through these functions is a small object with an HTML face for pages and notebooks and a
 text face for terminals; nothing needs a kernel, a script or a network once it has been written. Figures and sentences take
@@ -18,6 +18,7 @@ from typing import Any
 from companion.page.display import Panel, Prose, equation, say
 from companion.page.exercises import Feedback, check_function, check_number, check_numbers, check_truth, feedback
 from companion.page.live import descend, loss_gradient, table_growth, table_small_run, table_temperature
+from companion.page.predictions import predict
 from companion.page.quiz import quiz
 from companion.page.recorded import (
     ends,
@@ -94,6 +95,7 @@ __all__ = [
     "not_recorded",
     "not_usable",
     "place_in_search",
+    "predict",
     "printed_reductions",
     "quiz",
     "radial_share",
