@@ -1,4 +1,4 @@
-"""What every chapter uses: first cell, strip, tables beside tables, figures and sentences of recorded runs, checks, quizzes.
+"""What every chapter uses: first cell, strip, tables, figures and sentences of recorded runs, predictions, checks, quizzes.
 
 Everything a chapter shows through these functions is a small object with an HTML face for pages and notebooks and a
 text face for terminals; nothing needs a kernel, a script or a network once it has been written. Figures and sentences take
@@ -28,6 +28,7 @@ from companion.page.exercises import (
     report,
 )
 from companion.page.live import descend, loss_gradient, table_growth, table_small_run, table_temperature
+from companion.page.predictions import predict
 from companion.page.quiz import quiz
 from companion.page.recorded import (
     ends,
@@ -107,6 +108,7 @@ __all__ = [
     "not_recorded",
     "not_usable",
     "place_in_search",
+    "predict",
     "printed_reductions",
     "quiz",
     "radial_share",

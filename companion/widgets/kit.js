@@ -277,6 +277,13 @@ export const PICTURE = `
 .lf-halo { inset: 0; background: var(--lf-ink); opacity: .13; }
 .lf-handle:hover .lf-halo, .lf-held .lf-halo { opacity: .2; }
 .lf-dot { inset: 15px; background: var(--lf-ink); box-shadow: 0 0 0 2px var(--lf-page); }
+.lf-recorded { visibility: hidden; } /* what a reader is to guess first; where scripts will run, its picture waits for them */
+.lf-still .lf-recorded, .lf[data-shown] .lf-recorded { visibility: visible; }
+@media print { .lf-recorded { visibility: visible; } }
+@media (scripting: enabled) {
+  .lf-still:has(.lf-recorded), .lf-still:has(.lf-recorded) + .luc-live-words { animation: lf-wait 4s step-end; }
+}
+@keyframes lf-wait { from { opacity: 0; } }
 .lf-still { max-width: 420px; }
 .lf-still .lf-halo { display: none; } /* nothing can be taken hold of */
 .lf-still .lf-plane, .lf-still .lf-handle { cursor: auto; }
