@@ -26,4 +26,6 @@ def test_level_minutes_and_points(stem: str) -> None:
     text = portable.page_markdown(ROOT, f"notebooks/{paper.chapter.notebook}")
     said = re.findall(r"^\*(\w[\w ]*), (\d+ minutes|an evening), (\d+) points?\.\*", text, flags=re.MULTILINE)
     time = ["an evening" if each.level == "investigation" else f"{each.minutes} minutes" for each in paper.exercises]
-    assert said == [(each.level.capitalize(), when, str(each.points)) for each, when in zip(paper.exercises, time, strict=True)]
+    assert said == [
+        (each.level.capitalize(), when, str(each.points)) for each, when in zip(paper.exercises, time, strict=True)
+    ]
