@@ -295,12 +295,14 @@ class Converter:
 
     Attributes:
         solutions: the solutions met so far, folded; they leave no trace where they stood.
+        heading: that of the last one.
 
     """
 
     def __init__(self, book: Book, page: str) -> None:
         self.book, self.page = book, page
         self.solutions: list[str] = []
+        self.heading = "Solution"
 
     def markdown(self, text: str) -> str:
         """Convert a cell or a directive's body.
@@ -423,8 +425,8 @@ class Converter:
             shown = self.place(label).text if label else "Exercise"
             return f"\n**{shown}{title}.**\n\n{body}\n"
         if block.name == "solution":
-            heading = f"Solution to {_exercise(self.book, block.argument)}"
-            self.solutions.append(f"<details>\n<summary>{heading}</summary>\n\n{body}\n\n</details>")
+            self.heading = f"Solution to {_exercise(self.book, block.argument)}"
+            self.solutions.append(f"<details>\n<summary>{self.heading}</summary>\n\n{body}\n\n</details>")
             return ""
         if block.name == "exercise-end":
             return ""
@@ -496,6 +498,8 @@ def convert(notebook: dict[str, Any], book: Book, page: str, *, solutions: bool 
         solves = "solution" in tags
         if cell["cell_type"] == "code":
             solves = solves or REQUIRED.search(text) is not None
+            if solves:  # JupyterLab shows the first line of a folded cell, Colab a title
+                text = f"# @title {converter.heading}\n{text}"
             own = {"execution_count": None, "outputs": [], "source": text, "metadata": _hidden(tags, solves=solves)}
             (folded if solves else cells).append({"cell_type": "code", "id": cell["id"], **own})
             continue
