@@ -68,6 +68,7 @@ class StillElement {
 
 globalThis.Document = globalThis.DocumentFragment = class {};
 globalThis.IntersectionObserver = class { observe() {} disconnect() {} };
+globalThis.matchMedia = () => ({ matches: false });
 globalThis.document = {
   head: new StillElement("head", false),
   createElement: (tag) => new StillElement(tag, false),
