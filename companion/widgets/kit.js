@@ -1,8 +1,8 @@
 /**
  * The kit: what every live figure is made of.
  *
- * Small builders for HTML and SVG, a handle that pointer, touch, keyboard and screen reader can move, bars, slider rows,
- * buttons, one spoken line, and the style they share. Python joins this file in front of a figure and puts the light theme's value
+ * Small builders for HTML and SVG, handles that pointer, touch, keyboard and screen reader can move, bars, slider rows,
+ * buttons, plots, one spoken line, and the style they share. Python joins this file in front of a figure and puts the light theme's value
  * behind each token, for pages that have none (companion/widgets/_scripts.py). Colours come from the book's tokens alone; the method's
  * is the figure's choice: `frame(el, { method: "pon", … })`.
  */
@@ -150,16 +150,16 @@ export function gapArrow({ label, full = Infinity, part = (value) => value / ful
 
 /**
  * A native slider with its label and value; `onInput` hears numbers. Arrow keys are answered here, with Shift for ten steps, because
- * JupyterLab takes them for itself before a native slider sees them.
+ * JupyterLab takes them for itself before a native slider sees them. `says` puts the value in words, where digits alone will not do.
  */
-export function sliderRow({ label, min, max, step, digits = 1, onInput }) {
+export function sliderRow({ label, min, max, step, digits = 1, says = (value) => format(value, digits), onInput }) {
   const id = freshId("slider");
   const input = html("input", { type: "range", id, min, max, step });
   const number = html("output", { class: "lf-number", for: id, "aria-hidden": "true" }); // the slider itself says its value
   const node = html("div", { class: "lf-row lf-slider" }, html("label", { for: id, class: "lf-name" }, label), input, number);
   input.addEventListener("input", () => onInput(Number(input.value)));
   input.addEventListener("keydown", (event) => {
-    const direction = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
+    const direction = ARROWS[event.key];
     if (direction === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     const next = Number(input.value) + direction * step * (event.shiftKey ? 10 : 1);
@@ -172,7 +172,8 @@ export function sliderRow({ label, min, max, step, digits = 1, onInput }) {
       input.max = Math.max(max, value);
       input.value = value;
       input.style.setProperty("--lf-part", `${(100 * (value - input.min)) / (input.max - input.min)}%`);
-      setText(number, format(value, digits));
+      setText(number, says(value));
+      setAttributes(input, { "aria-valuetext": says(value) });
     },
   };
 }
@@ -183,6 +184,28 @@ export function button(label, onClick, { pressed = null } = {}) {
   node.addEventListener("click", onClick);
   return node;
 }
+
+/** A few words of which one is chosen, looking like buttons: native radio buttons, so Tab finds the group and arrow keys move in it. */
+export function choice({ label, words, onChoose }) {
+  const name = freshId("choice");
+  const inputs = words.map((word) => html("input", { type: "radio", name, value: word, class: "lf-hidden" }));
+  const node = html("div", { class: "lf-buttons", role: "radiogroup", "aria-label": label },
+    ...words.map((word, i) => html("label", { class: "lf-button lf-choice" }, inputs[i], word)));
+  inputs.forEach((input, i) => {
+    input.addEventListener("change", () => onChoose(words[i]));
+    input.addEventListener("keydown", (event) => {
+      const direction = ARROWS[event.key];
+      if (direction === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      const next = (i + direction + words.length) % words.length;
+      inputs[next].focus();
+      onChoose(words[next]);
+    });
+  });
+  return { node, set: (word) => inputs.forEach((input) => { input.checked = input.value === word; }) };
+}
+
+const ARROWS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 };
 
 /**
  * A button that takes steps by itself, eight a second, until it is pressed again: `take` takes one and says whether it could. It rests
@@ -372,6 +395,88 @@ export function trail({ kept = 200 } = {}) {
   };
 }
 
+// ---- plots ----
+
+const [WIDE, HIGH] = [500, 400]; // the picture of a plot, in the units of its svg
+
+/** An axis: `share` says where a value stands between its ends (0 to 1), `value` which value stands at a share. */
+export function axis(from, to, { log = false } = {}) {
+  const [into, out] = log ? [Math.log, Math.exp] : [(value) => value, (value) => value];
+  const [start, span] = [into(from), into(to) - into(from)];
+  return { from, to, share: (value) => (into(value) - start) / span, value: (share) => out(start + share * span) };
+}
+
+/** Heights for labels that want to stand at these, ascending: moved as little as keeps `gap` between two and all in [low, high]. */
+export function spread(wanted, gap, low, high) {
+  const found = [];
+  for (const value of wanted) found.push(Math.max(value, found.length ? found.at(-1) + gap : low));
+  for (let i = found.length - 1; i >= 0; i -= 1) found[i] = Math.min(found[i], i + 1 < found.length ? found[i + 1] - gap : high);
+  return found;
+}
+
+/** A word in a picture; it is placed by `plot`'s `hang`. */
+export const tag = (text, attributes = {}) => html("span", { class: "lf-tag", "aria-hidden": "true", ...attributes }, text);
+
+/**
+ * A plot: the svg is what lies between the axes, so it cuts off what runs out of them; numbers and names hang around it. Ticks are pairs
+ * of a value and its text. `set` gives it the upright axis, which may change; then `at` says where a pair of values lies in the svg, `line`
+ * makes a path through such pairs, and `hang` puts a word there, moved by a CSS translation.
+ */
+export function plot({ x, xTicks, xName, yName }, ...nodes) {
+  const grid = svg("path", { style: "stroke: var(--lf-rule); stroke-width: 1" });
+  const image = svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img" }, grid, ...nodes);
+  const [across, upright] = [html("div"), html("div")];
+  const node = html("div", { class: "lf-plane lf-plot" }, image, across, upright,
+    tag(xName, { class: "lf-tag lf-x-name" }), tag(yName, { class: "lf-tag lf-y-name" }));
+  const percent = (share) => `${(100 * share).toFixed(3)}%`;
+  const hangAt = (word, left, top, shift) => {
+    Object.assign(word.style, { left: percent(left), top: percent(top), transform: `translate(${shift})` });
+    return word;
+  };
+  let y = null;
+  const at = ([u, v]) => [WIDE * x.share(u), HIGH * (1 - y.share(v))];
+  across.append(...xTicks.map(([value, text]) => hangAt(tag(text), x.share(value), 1, "-50%, 9px")));
+  return {
+    node, image, at,
+    line: (points) => `M${points.map((point) => at(point).map((value) => value.toFixed(2)).join(" ")).join(" L")}`,
+    hang: (word, [u, v], shift) => hangAt(word, x.share(u), 1 - y.share(v), shift),
+    set(axisOfY, yTicks) {
+      y = axisOfY;
+      upright.replaceChildren(...yTicks.map(([value, text]) => hangAt(tag(text), 0, 1 - y.share(value), "calc(-100% - 8px), -50%")));
+      setAttributes(grid, { d: yTicks.map(([value]) => `M0 ${HIGH * (1 - y.share(value))} H${WIDE}`).join(" ") });
+    },
+  };
+}
+
+/**
+ * A handle that runs along a curve of a plot: one value, moved by mouse, finger, arrow keys and screen reader as `planeHandle` is.
+ * `nudge` says which value lies some steps from another; `onMove` hears values that may lie outside the figure's limits.
+ */
+export function curveHandle({ plane, x, name, nudge, onMove }) {
+  let value = x.from;
+  const { node, set } = planeHandle({
+    plane, view: 1, limit: 1, grid: 1e-4, step: 0, names: [name], onMove: ([place]) => onMove(x.value((place + 1) / 2)),
+  });
+  setAttributes([...node.children].at(-1), { "aria-roledescription": null });
+  node.addEventListener("keydown", (event) => {
+    const direction = ARROWS[event.key];
+    if (direction === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    event.stopPropagation(); // the plane's own keys would move it in two directions
+    node.classList.remove("lf-breathing");
+    onMove(nudge(value, direction * (event.shiftKey ? 10 : 1)));
+  }, true);
+  const inside = (share) => 2 * Math.max(0, Math.min(1, share)) - 1;
+  return {
+    node,
+    /** The value, how high it stands in the plot (0 to 1), and what a screen reader hears. */
+    set(next, height, spoken) {
+      value = next;
+      set([inside(x.share(next)), inside(height)], spoken);
+    },
+  };
+}
+
 /** The style of the picture alone, which is all that stands where no script runs. */
 export const PICTURE = `
 .lf { --lf-page: var(--luc-page); --lf-card: var(--luc-card); --lf-ink: var(--luc-ink);
@@ -390,6 +495,13 @@ export const PICTURE = `
 .lf-tag[data-strong] { font-weight: 600; }
 .lf-tag[data-method] { color: var(--lf-method); font-weight: 600; }
 .lf-tag sub { font-size: .78em; line-height: 0; }
+.lf .lf-plot { width: auto; max-width: none; aspect-ratio: 5 / 4; margin: 46px 20px 60px 52px; }
+.lf-plot::before { content: ""; position: absolute; inset: -46px -20px -60px -52px; border-radius: 6px; background: var(--lf-page); }
+.lf-plot > svg { border: 0 solid var(--lf-muted); border-width: 0 0 1px 1px; border-radius: 0; }
+.lf-x-name { right: 0; bottom: -50px; }
+.lf-y-name { left: -42px; top: -36px; }
+.lf-plate { padding: 0 4px; border-radius: 4px; background: color-mix(in srgb, var(--lf-page) 94%, transparent); }
+.lf-plate b { color: var(--lf-ink); font-weight: 600; }
 .lf-handle { position: absolute; width: 44px; height: 44px; margin: -22px 0 0 -22px; border-radius: 50%; cursor: grab; touch-action: none; }
 .lf-held { cursor: grabbing; }
 .lf-halo, .lf-dot { position: absolute; border-radius: 50%; pointer-events: none; }
@@ -455,7 +567,9 @@ const STYLE = `${PICTURE}
 .lf .lf-play { min-width: 5.2em; }
 .lf .lf-button:hover { border-color: var(--lf-ink); }
 .lf .lf-button[aria-pressed="true"] { border-color: var(--lf-method); color: var(--lf-method); box-shadow: inset 0 0 0 1px var(--lf-method); }
-.lf .lf-button:focus-visible, .lf-slider input:focus-visible { outline: 2px solid var(--lf-method); outline-offset: 2px; }
+.lf .lf-choice { position: relative; display: inline-flex; align-items: center; }
+.lf .lf-choice:has(:checked) { border-color: var(--lf-method); color: var(--lf-method); font-weight: 600; box-shadow: inset 0 0 0 1px var(--lf-method); }
+.lf .lf-choice:has(:focus-visible), .lf .lf-button:focus-visible, .lf-slider input:focus-visible { outline: 2px solid var(--lf-method); outline-offset: 2px; }
 .lf-slider input { -webkit-appearance: none; appearance: none; width: 100%; height: 28px; margin: 0; padding: 0; background: transparent; cursor: pointer;
   touch-action: pan-y; border-radius: 6px; }
 .lf-slider input::-webkit-slider-runnable-track { height: 6px; border-radius: 3px;
@@ -464,7 +578,16 @@ const STYLE = `${PICTURE}
 .lf-slider input::-moz-range-progress { height: 6px; border-radius: 3px; background: var(--lf-method); }
 .lf-slider input::-webkit-slider-thumb { -webkit-appearance: none; width: 18px; height: 18px; margin-top: -6px; border: 0; border-radius: 50%; background: var(--lf-method); }
 .lf-slider input::-moz-range-thumb { width: 18px; height: 18px; border: 0; border-radius: 50%; background: var(--lf-method); }
+.lf .lf-table { width: 100%; margin: 0; border-collapse: collapse; font: inherit; font-size: 15px; color: inherit; background: none; }
+.lf .lf-table :is(th, td) { padding: 5px 0; border: 0; border-bottom: 1px solid var(--lf-rule); text-align: right; font-weight: 400; background: none; color: inherit; }
+.lf .lf-table thead th { color: var(--lf-muted); }
+.lf .lf-table tr > :first-child { text-align: left; position: static; background: none !important; } /* the book's tables keep it in view */
+.lf .lf-table tr[data-main] > * { font-weight: 600; }
 .lf-compact { max-width: 760px; }
+@container (max-width: 440px) {
+  .lf-buttons[role="radiogroup"] { gap: 6px; }
+  .lf .lf-choice { padding: 8px 9px; font-size: 14px; }
+}
 @container (max-width: 800px) {
   .lf-dot { inset: 16px; }
 }
