@@ -188,7 +188,7 @@ EXPERIMENTS = {
             {
                 "gpu": _look("resnet18", 5, precision="fp16"),
                 "laptop": _look("resnet20", 5, rows=25_000),
-                "smoke": _look("resnet8", 5, sample=True, batch_size=32),
+                "smoke": _look("resnet8", 4, sample=True, batch_size=32),
             },
         ),
     ),

@@ -278,7 +278,7 @@ def _beside(name: str, record: Results | None, arms: tuple[str, ...]) -> tuple[_
         epochs, values = record.curve(arm, "test_error")
         of[arm] = epochs[epochs > 0], values[:, epochs > 0]
     curves = _Curves(of, record.provenance)
-    return curves, f"On the right the recorded runs: {plots.provenance_note(curves, arms, 'test_error')}"
+    return curves, f"Beside it the recorded runs: {plots.provenance_note(curves, arms, 'test_error')}"
 
 
 def _shown(
@@ -313,7 +313,9 @@ def _shown(
 
     def draw(axes: Axes | tuple[Axes, ...], narrow: bool) -> None:
         for ax, (part, place) in zip(axes if beside else (axes,), parts, strict=True):
-            plots.draw_curves(ax, narrow, part, "test_error", ylabel=f"test error {place}, %")
+            # Between two panels there is room for wrapped names only.
+            plots.draw_curves(ax, narrow or bool(beside), part, "test_error", ylabel=f"test error {place}, %")
+            ax.locator_params(axis="x", integer=True)
             for arm, (epochs, values) in part.of.items():
                 if len(epochs) == 1:  # one epoch makes no line
                     plots.scatter(ax, epochs, values[0], arm)

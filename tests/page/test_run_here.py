@@ -134,7 +134,7 @@ def test_recorded_curves_stand_beside(monkeypatch):
     errors = {"vanilla": [3.0, 3.2], "P-ON": [2.0, 2.2]}
     recorded = synthetic(errors, experiment="tiny", settings=("mnist/mlp",), kind=page.here.Results)
     ran = page.run_here("tiny", recorded={"tiny": recorded})
-    assert "On the right the recorded runs: Mean of 2 seeds" in ran.text
+    assert "Beside it the recorded runs: Mean of 2 seeds" in ran.text
     assert ran.html.count("test error recorded, %") == 3, "wide, one column, phone"
     curves, _ = here._beside("tiny", recorded, ("vanilla", "P-ON"))
     epochs, values = curves.curve("P-ON", "test_error")
