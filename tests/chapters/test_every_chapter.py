@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from bs4 import BeautifulSoup
 
 from companion import chapters, page, papers
 from companion import results as packed
@@ -27,12 +28,15 @@ from companion.page import Panel, Prose
 from companion.plots import Shown
 from companion.results import Results
 from companion.results.first_recording import FirstRecording
+from companion.widgets import static_html
+from companion.widgets._live import LiveFigure
 from tests.recorded import synthetic
 
 STATES = ("recorded", "absent", "trial", "diverged")
 GENERAL = [  # what no chapter shows yet, with arms that there are
     partial(page.figure_loss_and_entropy, arm="P-ON"),
     partial(page.figure_forest, pairs=(("P-ON", "vanilla", ""),), effects={"mnist/mlp-3": 0.5}),
+    partial(page.table_verdicts, pairs=(("P-ON", "vanilla", ""),), effects={"mnist/mlp-3": 0.5}),
     page.say_precision,
     page.say_search_edge,
     page.error_table,
@@ -48,7 +52,7 @@ def shows(stem: str, module: ModuleType) -> Iterator[Any]:
     """Yield a chapter's figures, sentences and tables of recorded runs."""
     for name, function in vars(module).items():
         if re.match("(figure|say|table|draw|predict)_", name) and callable(function):
-            first = next(iter(inspect.signature(function).parameters))
+            first = next(iter(inspect.signature(function).parameters), "")
             if first in ("results", "recorded"):
                 yield pytest.param(stem, function, id=f"{stem}-{name}")
 
@@ -96,6 +100,8 @@ def show(function: Callable[..., Any], recorded: dict[str, Results]) -> str:
 
 
 def words(shown: Any) -> str:
+    if isinstance(shown, LiveFigure):
+        return BeautifulSoup(static_html(shown.name, **shown.values()), "html.parser").get_text(" ")
     assert isinstance(shown, (Shown, Panel, Prose))
     if isinstance(shown, Shown):
         assert shown.alt
