@@ -4,7 +4,7 @@
 - The Colab button opens the branch `colab`, which holds the notebooks in plain Markdown.
 - Empty places in a page's source are filled: of live figures with values and fallback, of the strip and the map of methods,
   of the methods' descriptions, of the tables of costs.
-- A chapter has the number of its file's name, not that of its position.
+- A chapter has the number of its file's name, not that of its position; its proofs have the letter of that number, A for 1.
 - Names in code may break at their joints.
 - Docstrings, written to be read in an editor, are made safe for reStructuredText.
 """
@@ -81,8 +81,13 @@ def library_of_methods() -> str:
     return "\n".join(block.format(papers.load(stem).chapter.title, stem) for stem in papers.names())
 
 
-def chapter_number(docname: str) -> int | None:
-    """Return the number in the name of a chapter, `notebooks/06_one_notation`, or None for another page."""
+def chapter_number(docname: str) -> int | str | None:
+    """Return the number in the name of a chapter, `notebooks/06_one_notation`, a letter for proofs, None for another page.
+
+    The proofs of chapter 1, `book/proofs/…`, are A, those of chapter 2 are B.
+    """
+    if docname.startswith("book/proofs/"):
+        return chr(ord("A") - 1 + papers.load(docname.rsplit("/", 1)[-1]).chapter.number)
     found = re.match(r"notebooks/(\d\d)_", docname)
     return int(found[1]) if found else None
 

@@ -15,6 +15,18 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from companion.page.audit import (
+    claims_table,
+    headlines,
+    not_yet,
+    recorded_runs,
+    table_arms,
+    table_contrasts,
+    table_draws,
+    table_pairs,
+    table_search,
+    when_recorded,
+)
 from companion.page.display import Panel, Prose, equation, say
 from companion.page.exercises import Feedback, check_function, check_number, check_numbers, check_truth, feedback
 from companion.page.live import descend, loss_gradient, table_growth, table_small_run, table_temperature
@@ -48,7 +60,6 @@ from companion.page.setup import setup
 from companion.page.source import source_beside
 from companion.page.strip import at_a_glance, fill_places, you_are_here
 from companion.page.tables import (
-    claims_table,
     compare_row,
     error_table,
     interval_text,
@@ -86,6 +97,7 @@ __all__ = [
     "figure_search",
     "fill_places",
     "growing_counts",
+    "headlines",
     "in_words",
     "interval_text",
     "knobs_text",
@@ -93,6 +105,7 @@ __all__ = [
     "matched",
     "not_recorded",
     "not_usable",
+    "not_yet",
     "place_in_search",
     "printed_reductions",
     "quiz",
@@ -100,6 +113,7 @@ __all__ = [
     "recipe_table",
     "recorded_arms",
     "recorded_note",
+    "recorded_runs",
     "render_table",
     "said_lost",
     "say",
@@ -114,11 +128,17 @@ __all__ = [
     "setup",
     "source_beside",
     "steady_arms",
+    "table_arms",
     "table_beside",
+    "table_contrasts",
+    "table_draws",
     "table_growth",
     "table_matched",
+    "table_pairs",
+    "table_search",
     "table_small_run",
     "table_temperature",
+    "when_recorded",
     "why_not",
     "you_are_here",
 ]
