@@ -24,7 +24,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from book.tools import portable, static
+from book.tools import budget, portable, static
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "_build"
@@ -161,7 +161,8 @@ def keep(due: Iterable[Path], folder: Path, library: str) -> int:
         if not wrong:
             for stale in (CACHE / "executed").glob(f"{path.stem}-*.ipynb"):
                 stale.unlink()
-            static.write_if_new(cached(path, library), text.encode())
+            counted = json.dumps(budget.with_minutes(json.loads(text)), ensure_ascii=False, indent=1)
+            static.write_if_new(cached(path, library), counted.encode())
     if code:
         return code
     target = WORK / "notebooks"

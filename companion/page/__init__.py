@@ -69,6 +69,7 @@ from companion.page.tables import (
     render_table,
     table_beside,
     table_matched,
+    table_verdicts,
 )
 
 __all__ = [
@@ -138,6 +139,7 @@ __all__ = [
     "table_search",
     "table_small_run",
     "table_temperature",
+    "table_verdicts",
     "when_recorded",
     "why_not",
     "you_are_here",

@@ -13,6 +13,7 @@ import numpy as np
 from companion import plots
 from companion.page.display import Prose, say
 from companion.page.recorded import ends, in_words, matched, not_usable, steady_arms
+from companion.page.tables import interval_text
 from companion.plots import Shown, Style, style_of
 from companion.results import Comparison, Results, rank_correlation, share_of_orders
 
@@ -264,50 +265,64 @@ def figure_forest(
     recorded: Mapping[str, Results],
     pairs: Sequence[tuple[str, str, str]],
     *,
-    effects: Mapping[str, float] | None = None,
+    effects: Mapping[str, float],
 ) -> Shown | Prose:
-    """Show paired differences with their intervals: each arm at its own learning rate, then both at one; the paper's beside ours.
+    """Show paired differences as multiples of the paper's effect: each arm at its own learning rate, then both at one.
+
+    Data sets whose errors differ a hundredfold fit on one axis that way; the numbers beside the rows are points of error.
 
     Args:
         recorded: experiment name to recorded results.
         pairs: (better, baseline, words that follow the setting's name), for each comparison.
-        effects: name of a row (setting and words) to the paper's difference in points.
+        effects: name of a comparison (setting and words) to the paper's difference in points; only those are shown.
 
     Returns:
-        A row for each comparison whose runs are in; a sentence where there is none.
+        Three rows for each comparison whose runs are in; a sentence where there is none.
     """
-    found = matched(recorded, pairs)
+    found = {name: one for name, one in matched(recorded, pairs, effects).items() if one.effect}
     own = {name: one for name, one in found.items() if one.state == "ok"}
     if not own:
         states = sorted({one.state for one in found.values()} or {"not run"})
         return say(f"*Nothing to compare yet:* {', '.join(states)}.")
     rows: list[tuple[str, str | Style, Any]] = []
+    numbers = []
     for name, one in own.items():
-        if effect := (effects or {}).get(name):
-            rows.append((f"{name}: the paper", Style("ink", "-", "D"), _Point(effect)))
-        rows += [(f"{name}{words}", one.better, at) for words, at in _rates(one)]
+        for words, at in _rates(one):
+            rows.append((words or f"{name}: {one.word}", one.better, _Multiple(at, one.effect)))
+            numbers.append(interval_text(at) if words else f"{interval_text(at)}, paper {_signed(one.effect)}")
     clear = sum(one.low > 0 or one.high < 0 for one in own.values())
     kept = sum(_stays(one) for one in own.values())
-    left_out = f"Left out, for want of runs that can be compared: {', '.join(set(found) - set(own))}. "
+    lost = [f"{name} ({one.state})" for name, one in found.items() if one.state != "ok"]
+    left_out = f"Left out: {', '.join(lost)}. " if lost else ""
+    stays = f"; with both arms at one rate, {kept} of them stay{'s' * (kept == 1)} so" if clear else ""
     caption = (
-        f"At each arm's own learning rate {clear} of {len(own)} differences are clear of zero; with both arms at one rate, {kept} "
-        f"of them stay so. Error of the baseline minus error of the method, points, 95 % intervals; right of zero favours the "
-        f"method. {left_out if len(own) < len(found) else ''}"
+        f"{clear} of {len(own)} differences at each arm's own learning rate are clear of zero{stays}. Zero is no effect, the dashed line at 1 the "
+        f"paper's effect; beside each row the difference in points with its 95 % interval, and the verdict by the rule. {left_out}"
     )
     alt = f"{len(rows)} differences with their intervals, a row each; at the arms' own rates {clear} of {len(own)} exclude zero."
-    axis = "error of the baseline minus error of the method, points"
-    return plots.forest(rows, xlabel=axis, alt=alt, caption=caption, better="right", width="wide", name="figure-forest")
+    axis = "gain as a multiple of the paper's"
+    return plots.forest(
+        rows,
+        xlabel=axis,
+        alt=alt,
+        caption=caption,
+        better="right",
+        width="wide",
+        name="figure-forest",
+        numbers=numbers,
+        mark=1.0,
+    )
 
 
-class _Point:
-    """A number without an interval, as a row of a forest."""
+class _Multiple:
+    """A difference as a multiple of another number."""
 
-    def __init__(self, mean: float) -> None:
-        self.mean = self.low = self.high = mean
+    def __init__(self, found: Comparison, unit: float) -> None:
+        self.mean, self.low, self.high = (value / unit for value in (found.mean, found.low, found.high))
 
 
 def _rates(own: Comparison) -> list[tuple[str, Comparison]]:
-    three = (("", own), (", the method's rate", own.at_better), (", the baseline's rate", own.at_baseline))
+    three = (("", own), ("both at the method's rate", own.at_better), ("both at the baseline's rate", own.at_baseline))
     return [(words, at) for words, at in three if at is not None and at.state == "ok"]
 
 

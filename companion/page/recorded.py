@@ -150,16 +150,19 @@ def place_in_search(results: Results, arm: str, control: str) -> str:
     return f"the rate {knobs['lr']:.3g} that the method chose{whose}"
 
 
-def matched(recorded: Mapping[str, Results], pairs: Sequence[tuple[str, str, str]]) -> dict[str, Comparison]:
+def matched(
+    recorded: Mapping[str, Results], pairs: Sequence[tuple[str, str, str]], effects: Mapping[str, float] | None = None
+) -> dict[str, Comparison]:
     """Return the comparison of two arms, which has those at equal learning rates within it, for every setting that knows both.
 
     Args:
         recorded: experiment name to recorded results.
         pairs: (better, baseline, words that follow the setting's name), for each comparison.
+        effects: name of a comparison (setting and words) to the paper's difference in points.
     """
     parts = [(setting, results[setting]) for results in recorded.values() for setting in results.settings]
     return {
-        f"{setting}{words}": part.compare(better, baseline)
+        f"{setting}{words}": part.compare(better, baseline, effect=(effects or {}).get(f"{setting}{words}"))
         for setting, part in parts
         for better, baseline, words in pairs
         if {better, baseline} <= set(part.arms)

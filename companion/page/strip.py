@@ -126,25 +126,28 @@ def fill_places(text: str) -> str:
 def at_a_glance(*, able: Sequence[str], before: str, minutes: Mapping[str, str]) -> Panel:
     """Return what the reader will be able to do, what is needed first, and how long it takes.
 
+    How long the reading takes is counted when the book is built (``book/tools/budget.py``), never typed.
+
     Args:
         able: what one can do after the chapter, one line each, light Markdown.
         before: what one should know.
-        minutes: name to time, ``{"reading": "45 minutes", "on a GPU": "not measured"}``.
+        minutes: of the cells, name to time, ``{"on a GPU": "not measured"}``.
 
     Raises:
         ValueError: ``able`` or ``minutes`` is empty.
 
     Example:
-        >>> at_a_glance(able=["Say it."], before="calculus", minutes={"reading": "5 minutes"})
+        >>> at_a_glance(able=["Say it."], before="calculus", minutes={"CPU": "1 minute"})
         You will be able to
         - Say it.
         Before you start: calculus
-        reading: 5 minutes
+        CPU: 1 minute
     """
     if not able or not minutes:
         raise ValueError("say what the reader will be able to do, and how long it takes")
     items = "".join(f"<li>{inline(line)}</li>" for line in able)
-    times = "".join(f"<div><dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd></div>" for k, v in minutes.items())
+    times = '<div><dt>reading</dt><dd data-counted="reading">counted in the book</dd></div>'
+    times += "".join(f"<div><dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd></div>" for k, v in minutes.items())
     css = style(
         f""".luc-glance{{border-block:1px solid {RULE};padding:1em 0;margin:1em 0;max-width:680px}}
         .luc-glance p{{margin:.2em 0}} .luc-glance ul{{margin:.3em 0 .9em;padding-left:1.2em}}

@@ -168,6 +168,36 @@ def table_matched(recorded: Mapping[str, Results], pairs: Sequence[tuple[str, st
     return render_table(head, rows, caption=caption)
 
 
+def table_verdicts(
+    recorded: Mapping[str, Results],
+    pairs: Sequence[tuple[str, str, str]],
+    *,
+    effects: Mapping[str, float] | None = None,
+) -> Panel:
+    """Show for each comparison the paper's gain, both errors of ours, the difference at each arm's own learning rate, and the verdict.
+
+    Args:
+        recorded: experiment name to recorded results.
+        pairs: (better, baseline, words that follow the setting's name), for each comparison.
+        effects: name of a row (setting and words) to the paper's difference in points; without one there is no verdict.
+
+    Returns:
+        A row for each comparison with runs; those without any stand in a sentence below.
+    """
+    rows, absent = [], []
+    for name, found in matched(recorded, pairs, effects).items():
+        if found.state == "not run":
+            absent.append(name)
+            continue
+        paper = f"{found.effect:+.2f}" if found.effect else "–"
+        errors = [_mean(found, arm) for arm in (1, 0)]
+        rows.append([f"{name}, n = {found.n}", paper, *errors, _difference(found), _word(found)])
+    head = ["", "paper's gain", "baseline, error %", "with the method", "our gain [95 %]", "verdict"]
+    left_out = f" Not run: {', '.join(absent)}." if absent else ""
+    caption = f"Gains in points of test error, each arm at its own learning rate; a dash where the paper prints no number.{left_out}"
+    return render_table(head, rows, caption=caption) if rows else render_table(head[:1], [["*Nothing recorded yet.*"]])
+
+
 def _knob_forms() -> dict[str, str]:
     """How a knob is written: as the papers say; one that none names is written under its own name."""
     found = {"weight_decay": "decay {:.2g}"}

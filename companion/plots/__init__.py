@@ -10,6 +10,7 @@ Three levels, from the most ready-made to the barest:
 * :func:`curves` and :func:`forest` turn recorded results into a captioned figure in one call.
 * :func:`show` turns a draw function ``draw(ax, narrow)`` of yours into such a figure; inside it, use
   :func:`line`, :func:`band`, :func:`scatter`, :func:`label_lines`, :func:`name_axes` and matplotlib itself.
+* :func:`plane`, :func:`arrow`, :func:`ball` and :func:`note` draw vectors.
 * :func:`figure` is a bare matplotlib figure in the book's style.
 
 Write symbols in Unicode (``‖z‖``, ``δ``, ``z₁``), not in ``$…$``: text then stays text in the page.
@@ -21,6 +22,7 @@ from companion.look import Style, tokens
 from companion.plots.drawing import band, figure, line, name_axes, scatter, style, style_of
 from companion.plots.forest import draw_forest, forest
 from companion.plots.labels import label_lines
+from companion.plots.plane import arrow, ball, note, plane
 from companion.plots.runs import METRIC_NAMES, curves, draw_curves, mean_and_band, provenance_note
 from companion.plots.showing import Shown, claim, show
 
@@ -28,6 +30,8 @@ __all__ = [
     "METRIC_NAMES",
     "Shown",
     "Style",
+    "arrow",
+    "ball",
     "band",
     "claim",
     "curves",
@@ -39,6 +43,8 @@ __all__ = [
     "line",
     "mean_and_band",
     "name_axes",
+    "note",
+    "plane",
     "provenance_note",
     "scatter",
     "show",

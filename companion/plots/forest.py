@@ -36,6 +36,8 @@ def draw_forest(
     xlabel: str,
     better: Literal["left", "right", ""] = "left",
     digits: int = 2,
+    numbers: Sequence[str] | None = None,
+    mark: float | None = None,
 ) -> None:
     """Draw one point with its interval a row, against a line at zero, the numbers written beside it.
 
@@ -46,18 +48,23 @@ def draw_forest(
         xlabel: what the differences are, ``"difference of the test error to vanilla, points"``.
         better: the side on which a row is better than its baseline; ``""`` writes nothing.
         digits: decimals of the numbers.
+        numbers: what to write beside each row instead of its own numbers, where the axis has another unit.
+        mark: where a second line stands, for example at a printed effect; the caption says what it is.
 
     Raises:
-        ValueError: there is no row.
+        ValueError: there is no row, or not as many numbers as rows.
     """
     if not rows:
         raise ValueError("no rows to draw")
+    written = [_numbers(interval, digits) for _, _, interval in rows] if numbers is None else list(numbers)
     muted = tokens()["muted"]
     if not narrow:
         ax.axvline(0.0, color=muted, linewidth=0.8)
-    for place, (label, arm, interval) in enumerate(reversed(rows)):
-        _draw_row(ax, narrow, place, label, style_of(arm), interval, digits)
-    ax.set_xlim(*_reach([interval for _, _, interval in rows]))
+    if mark is not None:
+        ax.axvline(mark, color=tokens()["ink"], linewidth=1.0, linestyle=(0, (5, 2.2)))
+    for place, ((label, arm, interval), number) in enumerate(zip(reversed(rows), reversed(written), strict=True)):
+        _draw_row(ax, narrow, place, label, style_of(arm), interval, number)
+    ax.set_xlim(*_reach([interval for _, _, interval in rows], mark))
     ax.set_ylim(-0.6, len(rows) - (0.2 if narrow else 0.4))
     ax.set_yticks(range(len(rows)), [] if narrow else [label for label, _, _ in reversed(rows)])
     for tick, (_, arm, _) in zip(ax.get_yticklabels(), reversed(rows), strict=False):
@@ -69,11 +76,10 @@ def draw_forest(
         _name_sides(ax, "better" if better == "left" else "worse", "worse" if better == "left" else "better")
 
 
-def _draw_row(ax: Axes, narrow: bool, place: int, label: str, look: Style, interval: Interval, digits: int) -> None:
+def _draw_row(ax: Axes, narrow: bool, place: int, label: str, look: Style, interval: Interval, number: str) -> None:
     """Draw one interval with its mean, and write its numbers."""
     ax.plot([interval.low, interval.high], [place, place], color=look.color, linewidth=1.6, solid_capstyle="butt")
     ax.plot([interval.mean], [place], look.marker, color=look.color, markersize=6.5)
-    number = f"{_signed(interval.mean, digits)} [{_signed(interval.low, digits)}, {_signed(interval.high, digits)}]"
     if narrow:  # the words stand above their interval, so the line at zero leaves room for them
         ax.vlines(0.0, place - 0.38, place + 0.14, color=tokens()["muted"], linewidth=0.8)
         number = f"{label}  {number}"
@@ -90,9 +96,14 @@ def _draw_row(ax: Axes, narrow: bool, place: int, label: str, look: Style, inter
     )
 
 
-def _reach(intervals: Sequence[Interval]) -> tuple[float, float]:
-    """Return limits that hold zero and every interval, and some room."""
-    lows, highs = [one.low for one in intervals], [one.high for one in intervals]
+def _numbers(interval: Interval, digits: int) -> str:
+    return f"{_signed(interval.mean, digits)} [{_signed(interval.low, digits)}, {_signed(interval.high, digits)}]"
+
+
+def _reach(intervals: Sequence[Interval], mark: float | None) -> tuple[float, float]:
+    """Return limits that hold zero, the mark and every interval, and some room."""
+    more = [] if mark is None else [mark]
+    lows, highs = [*more, *(one.low for one in intervals)], [*more, *(one.high for one in intervals)]
     room = 0.08 * (max(map(abs, lows + highs)) or 1.0)
     return min(0.0, *lows) - room, max(0.0, *highs) + room
 
@@ -130,6 +141,8 @@ def forest(
     digits: int = 2,
     width: Width = "text",
     name: str = "",
+    numbers: Sequence[str] | None = None,
+    mark: float | None = None,
 ) -> Shown:
     """Show paired differences with their intervals, as :func:`draw_forest` draws them.
 
@@ -143,6 +156,8 @@ def forest(
         digits: decimals of the numbers.
         width: ``"text"`` or ``"wide"``.
         name: an anchor for links.
+        numbers: what to write beside each row instead of its own numbers.
+        mark: where a second line stands.
 
     Example:
         >>> from types import SimpleNamespace
@@ -152,7 +167,7 @@ def forest(
     """
 
     def draw(ax: Axes, narrow: bool) -> None:
-        draw_forest(ax, narrow, rows, xlabel=xlabel, better=better, digits=digits)
+        draw_forest(ax, narrow, rows, xlabel=xlabel, better=better, digits=digits, numbers=numbers, mark=mark)
 
     return show(
         draw,

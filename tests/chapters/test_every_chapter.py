@@ -15,6 +15,7 @@ import pkgutil
 import re
 from collections.abc import Callable, Iterator
 from functools import cache, partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -46,7 +47,7 @@ def modules() -> dict[str, ModuleType]:
 def shows(stem: str, module: ModuleType) -> Iterator[Any]:
     """Yield a chapter's figures, sentences and tables of recorded runs."""
     for name, function in vars(module).items():
-        if re.match("(figure|say|table)_", name) and callable(function):
+        if re.match("(figure|say|table|draw|predict)_", name) and callable(function):
             first = next(iter(inspect.signature(function).parameters))
             if first in ("results", "recorded"):
                 yield pytest.param(stem, function, id=f"{stem}-{name}")
@@ -129,10 +130,15 @@ def test_every_written_chapter_has_its_module_and_the_test_finds_its_figures() -
     assert sum(each.id.startswith("partial_output_norm-") for each in FUNCTIONS) >= 10
 
 
-@pytest.mark.parametrize("stem", modules())
-def test_what_a_chapter_alone_says_is_short(stem: str) -> None:
-    lines = inspect.getsource(modules()[stem]).splitlines()
-    assert len(lines) <= 300, "what a second chapter would need goes to companion.page"
+def files(stem: str) -> list[Path]:
+    """Return the files of a chapter: its module, or those of its package."""
+    path = Path(inspect.getfile(modules()[stem]))
+    return sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]
+
+
+@pytest.mark.parametrize("path", [path for stem in modules() for path in files(stem)], ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_what_a_chapter_alone_says_is_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, "what a second chapter would need goes to companion.page"
 
 
 @pytest.mark.parametrize("stem", [stem for stem in modules() if experiments(stem)])

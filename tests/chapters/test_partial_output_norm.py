@@ -33,11 +33,6 @@ def test_parts_on_graphs_and_the_doubtful_entry(results: Make) -> None:
     assert "the word is *larger than printed*" in said
 
 
-def test_floor_figure_states_the_thresholds() -> None:
-    shown = chapter.figure_floor()
-    assert f"δ = {chapter.required_threshold(0.99, 10):.1f} for C = 10" in caption(shown)
-
-
 def test_descend_follows_the_gradient() -> None:
     start = torch.tensor([[2.5, 1.2]], dtype=torch.float64)
     path = chapter.descend(start, torch.tensor([0]), rate=0.1, steps=2)
