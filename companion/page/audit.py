@@ -12,7 +12,7 @@ from companion import papers, results
 from companion.page.display import Panel, Prose, say
 from companion.page.recorded import ends
 from companion.page.tables import interval_text, knobs_text, lost_text, render_table
-from companion.results import Comparison, Results, compare_in, first_recording, judge_family
+from companion.results import Comparison, Results, first_recording, judge_family
 from companion.results.first_recording import FirstComparison
 
 METRICS = {
@@ -172,20 +172,26 @@ def claims_table(paper: str, *, material: bool = False, recorded: Mapping[str, R
     """
     told = papers.load(paper)
     runs = recorded_runs(*told.recipes) if recorded is None else recorded
+    if material:
+        rows = [
+            [claim.says, claim.place, claim.verdict, claim_outcome(told, claim, runs)]
+            for claim in told.claims
+            if claim.material
+        ]
+        return render_table(["the claim, in our words", "place", "verdict", "what came out"], rows, prose=True)
     rows = []
     for claim in told.claims:
-        outcome = claim_outcome(told, claim, runs)
-        if material and claim.material:
-            rows.append([claim.says, claim.place, claim.verdict, outcome or claim.condition])
-        elif not material:
-            rows.append(
-                [claim.place, claim.says, claim.verdict, " ".join(filter(None, (claim.condition, outcome))) or "–"]
-            )
-    if material:
-        return render_table(["the claim, in our words", "place", "verdict", "what came out"], rows, prose=True)
-    return render_table(
-        ["place", "the claim, in our words", "verdict", "condition, and what came out"], rows, prose=True
-    )
+        found = " ".join(filter(None, (claim.condition, claim_outcome(told, claim, runs))))
+        rows.append([claim.place, claim.says, claim.verdict, found or "–", _shown(claim)])
+    head = ["place", "the claim, in our words", "verdict", "condition, and what came out", "shown by"]
+    return render_table(head, rows, prose=True)
+
+
+def _shown(claim: papers.Claim) -> str:
+    """Name the sections and the tests that show a claim."""
+    tests = [place.rsplit("::", 1)[-1] for place in claim.shown_by if place.startswith("tests/")]
+    sections = [place for place in claim.shown_by if not place.startswith("tests/")]
+    return "; ".join([*sections, *(f"`{name}`" for name in tests)])
 
 
 def headlines(paper: str, recorded: Mapping[str, Results] | None = None) -> Prose:
@@ -212,7 +218,7 @@ def headlines(paper: str, recorded: Mapping[str, Results] | None = None) -> Pros
 # --- comparisons ------------------------------------------------------------------------------------------------------
 
 
-def table_contrasts(recorded: Mapping[str, Results], contrasts: Iterable[papers.Contrast]) -> Panel:
+def table_contrasts(recorded: Mapping[str, Results], contrasts: Iterable[papers.Contrast]) -> Panel | Prose:
     """Show comparisons fixed beforehand: both intervals, p after Holm's correction within each family, the verdict.
 
     Args:
@@ -224,20 +230,27 @@ def table_contrasts(recorded: Mapping[str, Results], contrasts: Iterable[papers.
     for family in dict.fromkeys(contrast.family for contrast in contrasts):
         mine = [contrast for contrast in contrasts if contrast.family == family]
         judged |= {c.id: one for c, one in zip(mine, judge_family(recorded, mine), strict=True)}
-    rows = []
+    rows, absent = [], []
     for contrast in contrasts:
         one = judged[contrast.id]
+        if one.state == "not run":
+            absent.append(_titled(contrast))
+            continue
         holm = f"{one.holm:.2g}" if one.state == "ok" and one.holm is not None else "–"
-        paper = f"{contrast.effect:+.2f}" + ("*" if contrast.effect_basis == "inference" else "")
+        paper = f"{contrast.effect:+.2f}" + ("†" if contrast.effect_basis == "inference" else "")
         rows.append([_titled(contrast), paper, str(one.n), *_both(one), holm, one.word or one.state])
     head = ["", "paper", "n", "difference, seeds alone", "with test examples or splits", "p, Holm", "verdict"]
     caption = (
-        "Error of the baseline minus error of the method, points, 95 %; positive favours the method. A paper's effect with a star "
+        "Error of the baseline minus error of the method, points, 95 %; positive favours the method. A paper's effect with a dagger "
         "is our inference. Seeds alone: the paired t interval. Beside it, over seeds and test images by components of variance, "
         "on graphs the corrected resampled interval over splits. p after Holm's correction over the whole family, missing "
-        "comparisons counted."
+        f"comparisons counted.{_absent(absent)}"
     )
-    return render_table(head, rows, caption=caption)
+    return render_table(head, rows, caption=caption) if rows else say(_absent(absent))
+
+
+def _absent(names: Sequence[str]) -> str:
+    return f" Not recorded yet: {'; '.join(names)}." if names else ""
 
 
 def _titled(contrast: papers.Contrast) -> str:
@@ -250,26 +263,33 @@ def _both(one: Comparison) -> tuple[str, str]:
     return (interval_text(one.seeds_only) if one.seeds_only else "–", interval_text(wide) if wide else "–")
 
 
-def table_pairs(recorded: Mapping[str, Results], pairs: Sequence[tuple[str, str | None, str, str]]) -> Panel:
+def table_pairs(recorded: Mapping[str, Results], pairs: Sequence[tuple[str, str, str, str]]) -> Panel | Prose:
     """Show comparisons that the paper prints no effect for, with both intervals; they explore and get no verdict.
 
     Args:
         recorded: experiment name to recorded results.
-        pairs: (experiment, setting or None for its only one, better, baseline) of each.
+        pairs: (experiment, setting, better, baseline) of each; a baseline may be a control.
     """
-    rows = []
+    rows, absent = [], []
     for experiment, setting, better, baseline in pairs:
-        known = True
-        if experiment in recorded:
-            runs = recorded[experiment]
-            part = runs[setting or runs.settings[0]]
-            known = {better, baseline} <= {*part.arms, *part.controls}
-        one = compare_in(recorded if known else {}, experiment, setting, better, baseline)
-        where = f"{setting}: " if setting else ""
+        name = f"{setting}: {better} − {baseline}"
+        runs = recorded[experiment][setting] if experiment in recorded else None
+        if runs is None or not all(
+            arm in (*runs.arms, *runs.controls) and runs.seeds(arm) for arm in (better, baseline)
+        ):
+            absent.append(f"{name} (`{experiment}`)")
+            continue
+        one = runs.compare(better, baseline)
         said = _both(one) if one.state == "ok" else (one.state, "–")
-        rows.append([f"{where}{better} − {baseline}", str(one.n), *said])
-    caption = "As above, exploratory. Error of the second arm minus error of the first; positive favours the first."
-    return render_table(["", "n", "difference, seeds alone", "with test examples or splits"], rows, caption=caption)
+        rows.append([name, f"`{experiment}`", str(one.n), *said])
+    if not rows:
+        return say(_absent(absent))
+    head = ["", "runs", "n", "difference, seeds alone", "with test examples or splits"]
+    caption = (
+        "Error of the second arm minus error of the first, points, 95 %; positive favours the first. Exploratory: no effect of the "
+        f"paper, no word.{_absent(absent)}"
+    )
+    return render_table(head, rows, caption=caption)
 
 
 def table_arms(results: Results, arms: Sequence[str], metrics: Sequence[str]) -> Panel:
