@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.environment.collectors.toctree import TocTreeCollector
+from sphinx_external_toc.collectors import TocTreeCollectorWithStyles
 
 from companion import bench, page, papers, widgets
 
@@ -62,6 +64,15 @@ def let_code_break_at_its_joints(
         context["body"] = "".join(pieces)
 
 
+def call_chapters_only_chapters(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Mark the number in the title of an audit and of proofs, before which the style sheet writes no "Chapter"."""
+    if "body" in context and (pagename.startswith("book/proofs/") or pagename.endswith("_audit")):
+        number = '<span class="section-number'
+        context["body"] = context["body"].replace(number, f"{number} luc-no-chapter", 1)
+
+
 def fill_places(app: Sphinx, docname: str, source: list[str]) -> None:
     """Fill `<div data-widget="name" …></div>`, `<div data-methods="…" …></div>`, `<div data-bench="…"></div>` in a Markdown page.
 
@@ -93,10 +104,18 @@ def chapter_number(docname: str) -> int | str | None:
 
 
 def number_chapters_by_name(app: Sphinx) -> None:
-    """Let Sphinx's numbering of sections, which counts positions, give every chapter the number of its file's name."""
-    by_position = TocTreeCollector.assign_section_numbers
-    if getattr(by_position, "by_name", False):
-        return
+    """Let the numbering of sections, which counts positions, give every chapter the number of its file's name.
+
+    Jupyter Book's own collector counts once more after Sphinx's, so both are led.
+    """
+    for collector in (TocTreeCollector, TocTreeCollectorWithStyles):
+        by_position = collector.assign_section_numbers
+        if not getattr(by_position, "by_name", False):
+            collector.assign_section_numbers = _by_name(by_position)
+
+
+def _by_name(by_position: Callable[..., list[str]]) -> Callable[..., list[str]]:
+    """Return a numbering of sections that counts by position and then takes the numbers of the names."""
 
     def assign(self: TocTreeCollector, env: BuildEnvironment) -> list[str]:
         before = env.toc_secnumbers
@@ -113,7 +132,7 @@ def number_chapters_by_name(app: Sphinx) -> None:
         return [docname for docname, numbers in env.toc_secnumbers.items() if numbers != before.get(docname)]
 
     assign.by_name = True  # type: ignore[attr-defined]
-    TocTreeCollector.assign_section_numbers = assign  # type: ignore[method-assign]
+    return assign
 
 
 def quiet_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
@@ -162,6 +181,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", point_colab_at_its_branch, priority=900)
     app.connect("html-page-context", let_code_break_at_its_joints, priority=900)
+    app.connect("html-page-context", call_chapters_only_chapters, priority=900)
     app.connect("autodoc-process-docstring", quiet_docstring, priority=400)
     # A change of this file makes every page anew.
     own = int(hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:7], 16)

@@ -19,7 +19,7 @@ METRICS = {
     "test_error": ("test error, %", "{:.2f}"),
     "length": ("length ‖z‖", "{:.1f}"),
     "centred_length": ("centred length", "{:.1f}"),
-    "length_deviation": ("deviation of the lengths", "{:.2g}"),
+    "length_deviation": ("SD of the lengths", "{:.2g}"),
     "parameter_gradient": ("parameter gradient", "{:.2g}"),
     "generalisation_gap": ("generalisation gap, points", "{:.2f}"),
     "train_loss": ("training loss", "{:.2g}"),
@@ -120,7 +120,7 @@ def _compared(paper: papers.Paper, entry: Mapping[str, str], recorded: Mapping[s
     arms = (entry["better"], entry["baseline"])
     what, runs = f"{arms[0]} against {arms[1]}", _stands_in(entry, recorded, arms)
     if runs is None:
-        return f"{what}: not recorded yet."
+        return f"{what[0].upper()}{what[1:]}: not recorded yet."
     fixed = [
         contrast
         for contrast in paper.contrasts
@@ -172,19 +172,17 @@ def claims_table(paper: str, *, material: bool = False, recorded: Mapping[str, R
     """
     told = papers.load(paper)
     runs = recorded_runs(*told.recipes) if recorded is None else recorded
-    if material:
-        rows = [
-            [claim.says, claim.place, claim.verdict, claim_outcome(told, claim, runs)]
-            for claim in told.claims
-            if claim.material
-        ]
-        return render_table(["the claim, in our words", "place", "verdict", "what came out"], rows, prose=True)
     rows = []
     for claim in told.claims:
-        found = " ".join(filter(None, (claim.condition, claim_outcome(told, claim, runs))))
-        rows.append([claim.place, claim.says, claim.verdict, found or "–", _shown(claim)])
-    head = ["place", "the claim, in our words", "verdict", "condition, and what came out", "shown by"]
-    return render_table(head, rows, prose=True)
+        what, word = f"**{claim.place}.** {claim.says}", f"**{claim.verdict}.**"
+        outcome = claim_outcome(told, claim, runs)
+        if not material:
+            found = " ".join(filter(None, (word, claim.condition, outcome)))
+            rows.append([what, found, _shown(claim)])
+        elif claim.material:
+            rows.append([what, f"{word} {outcome}"])
+    head = ["the claim, in our words", "verdict, and what came out", "shown by"]
+    return render_table(head[: 2 + (not material)], rows, prose=True)
 
 
 def _shown(claim: papers.Claim) -> str:
@@ -239,10 +237,10 @@ def table_contrasts(recorded: Mapping[str, Results], contrasts: Iterable[papers.
         holm = f"{one.holm:.2g}" if one.state == "ok" and one.holm is not None else "–"
         paper = f"{contrast.effect:+.2f}" + ("†" if contrast.effect_basis == "inference" else "")
         rows.append([_titled(contrast), paper, str(one.n), *_both(one), holm, one.word or one.state])
-    head = ["", "paper", "n", "difference, seeds alone", "with test examples or splits", "p, Holm", "verdict"]
+    head = ["", "paper", "n", "seeds alone", "images or splits", "p, Holm", "verdict"]
     caption = (
         "Error of the baseline minus error of the method, points, 95 %; positive favours the method. A paper's effect with a dagger "
-        "is our inference. Seeds alone: the paired t interval. Beside it, over seeds and test images by components of variance, "
+        "is our inference; wd is weight decay. Seeds alone: the paired t interval. Beside it, over seeds and test images by components of variance, "
         "on graphs the corrected resampled interval over splits. p after Holm's correction over the whole family, missing "
         f"comparisons counted.{_absent(absent)}"
     )
@@ -254,7 +252,12 @@ def _absent(names: Sequence[str]) -> str:
 
 
 def _titled(contrast: papers.Contrast) -> str:
-    return f"{contrast.data}/{contrast.model}: {contrast.better} − {contrast.baseline}"
+    return _short(f"{contrast.data}/{contrast.model}: {contrast.better} − {contrast.baseline}")
+
+
+def _short(arms: str) -> str:
+    """Write weight decay as the paper's tables do, so that a row's numbers stay in view."""
+    return arms.replace("weight decay", "wd")
 
 
 def _both(one: Comparison) -> tuple[str, str]:
@@ -272,7 +275,7 @@ def table_pairs(recorded: Mapping[str, Results], pairs: Sequence[tuple[str, str,
     """
     rows, absent = [], []
     for experiment, setting, better, baseline in pairs:
-        name = f"{setting}: {better} − {baseline}"
+        name = _short(f"{setting}: {better} − {baseline}")
         runs = recorded[experiment][setting] if experiment in recorded else None
         if runs is None or not all(
             arm in (*runs.arms, *runs.controls) and runs.seeds(arm) for arm in (better, baseline)
@@ -281,10 +284,10 @@ def table_pairs(recorded: Mapping[str, Results], pairs: Sequence[tuple[str, str,
             continue
         one = runs.compare(better, baseline)
         said = _both(one) if one.state == "ok" else (one.state, "–")
-        rows.append([name, f"`{experiment}`", str(one.n), *said])
+        rows.append([name, *said, str(one.n), f"`{experiment}`"])
     if not rows:
         return say(_absent(absent))
-    head = ["", "runs", "n", "difference, seeds alone", "with test examples or splits"]
+    head = ["", "seeds alone", "images or splits", "n", "runs"]
     caption = (
         "Error of the second arm minus error of the first, points, 95 %; positive favours the first. Exploratory: no effect of the "
         f"paper, no word.{_absent(absent)}"
@@ -342,8 +345,8 @@ def table_search(results: Results) -> Panel:
         drawn = f"{min(rates):.3g} to {max(rates):.3g}"
         rows.append([arm, str(len(points)), drawn, f"{chosen['lr']:.3g}", edge, f"{points[0]['error']:.2f}", ahead])
     rows = [[*row, ""][:7] for row in rows]
-    head = ["arm", "points", "rates drawn", "chosen", "of those drawn", "validation error, %", "ahead of the next by"]
-    return render_table(head, rows, caption=f"The search on {results.settings[0]}.")
+    head = ["arm", "points", "rates drawn", "chosen", "which is the", "validation error, %", "ahead by"]
+    return render_table(head, rows, caption=f"The search on {results.settings[0]}. Ahead by: of the next best point.")
 
 
 def table_draws(results: Results, better: str, baseline: str) -> Panel:

@@ -111,7 +111,7 @@ def test_the_strip_names_the_chapters_own_method(stem: str) -> None:
     """Without its own name a chapter's strip would link to the page that shows it."""
     (strip,) = [source for source, _ in code(stem) if "you_are_here(" in source]
     named = re.findall(r'chapter="([^"]+)"', strip)
-    assert named == [CHAPTERS[stem].stem] if stem in CHAPTERS else []
+    assert named == ([CHAPTERS[stem].stem] if stem in CHAPTERS else [])
 
 
 CODE = [(stem, source, cell) for stem in STEMS for source, cell in code(stem)]

@@ -31,6 +31,7 @@ def test_the_ledger_has_every_claim_and_the_first_table_the_material_ones() -> N
     every = page.claims_table(PAPER.stem, recorded={})
     assert len(rows(every)) == len(PAPER.claims)
     assert "test_variance_of_a_product" in every.text
+    assert "Eq. 5. The partial norm leaves" in every.text
     few = page.claims_table(PAPER.stem, material=True, recorded={})
     assert len(rows(few)) == sum(claim.material for claim in PAPER.claims) < len(PAPER.claims)
 
@@ -91,7 +92,7 @@ def test_contrasts_show_both_intervals_and_count_what_is_missing(results: Make) 
     (line,) = [line for line in rows(shown) if "stability only − vanilla" in line]
     assert line.count("[") == 2, "seeds alone, and seeds with images"
     assert "+0.39†" in line
-    assert "Not recorded yet: mnist/mlp-3: weight decay − vanilla." in shown.text
+    assert "Not recorded yet: mnist/mlp-3: wd − vanilla." in shown.text
     p = results(FIVE).compare("stability only", "vanilla").p
     assert f"{min(1.0, 3 * p):.2g}" in line, "Holm over all three, the missing one too"
     absent = page.table_contrasts({}, family)
