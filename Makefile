@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 py
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-long test-versions notebooks picture lab format newest lock environment clean
+.PHONY: help book test test-long test-versions notebooks picture lab lab-source format newest lock environment clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,13 +24,17 @@ test-long: environment  ## the same with the long forms of the tests; a small Ra
 test-versions: environment  ## make test with every Python allowed, the library's tests with the oldest packages; VERSIONS="3.12 oldest" chooses
 	@$(RUN) -m book.tools.versions $(VERSIONS)
 
-notebooks: environment  ## write plain-Markdown copies of the notebooks for Colab to _build/colab
+notebooks: environment  ## write plain-Markdown copies of the notebooks for Colab and classes to _build/colab
 	@$(RUN) -m book.tools.portable
 
 picture: book  ## take the README's picture of the live figure from the built book
 	@$(RUN) -m book.tools.picture
 
-lab: environment  ## open the notebooks in JupyterLab; LAB="--no-browser --allow-root" passes options
+lab: environment  ## open copies of the notebooks, yours to change, in JupyterLab; LAB="--no-browser --allow-root" passes options
+	@$(RUN) -m book.tools.portable --lab
+	@$(RUN) -m jupyterlab lab $(LAB)
+
+lab-source: environment  ## open the notebooks that the book is built from in JupyterLab
 	@$(RUN) -m jupyterlab notebooks $(LAB)
 
 format: environment  ## bring code and notebooks into shape: ruff, nbstripout
@@ -52,6 +56,6 @@ lock: environment  ## resolve the exact versions again (needs the network; delet
 environment:  ## make .venv hold what requirements.lock says
 	@$(PYTHON) book/tools/environment.py
 
-clean:  ## remove what was built; .venv and runs stay
+clean:  ## remove what was built; .venv, runs and lab stay
 	@rm -rf _build .pytest_cache .ruff_cache .import_linter_cache
 	@echo "Removed _build and the tools' caches. To start from nothing, remove .venv too."

@@ -3,7 +3,7 @@
 - Thebe's scripts are dropped: nothing here uses them and they name another origin.
 - The Colab button opens the branch `colab`, which holds the notebooks in plain Markdown.
 - Empty places in a page's source are filled: of live figures with values and fallback, of the strip and the map of methods,
-  of the methods' descriptions, of the tables of costs.
+  of the methods' descriptions, of the tables of costs, of a chapter's exercises with their points.
 - A chapter has the number of its file's name, not that of its position; its proofs have the letter of that number, A for 1.
 - Names in code may break at their joints.
 - Docstrings, written to be read in an editor, are made safe for reStructuredText.
@@ -74,13 +74,16 @@ def call_chapters_only_chapters(
 
 
 def fill_places(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Fill `<div data-widget="name" …></div>`, `<div data-methods="…" …></div>`, `<div data-bench="…"></div>` in a Markdown page.
+    """Fill `<div data-widget="name" …></div>` and those with `data-methods`, `data-bench`, `data-exercises` in a Markdown page.
 
     Notebooks bring theirs as output.
     """
     if app.env.doc2path(docname).endswith(".md"):
         if LIBRARY in source[0]:
             source[0] = source[0].replace(LIBRARY, library_of_methods())
+        source[0] = re.sub(
+            r'<div data-exercises="(\w+)"></div>', lambda found: page.exercises_table(found[1]).html, source[0]
+        )
         source[0] = page.fill_places(widgets.fill_places(bench.fill_places(source[0])))
 
 

@@ -59,14 +59,18 @@ class Counts:
     @property
     def minutes(self) -> float:
         """Reading time: 180 words a minute, 40 s a formula, 6 s a line of code, 60 s a live figure, 30 s another picture."""
-        seconds = self.words / 3 + 40 * self.formulas + 6 * self.code + 60 * self.live + 30 * (self.pictures - self.live)
+        seconds = (
+            self.words / 3 + 40 * self.formulas + 6 * self.code + 60 * self.live + 30 * (self.pictures - self.live)
+        )
         return seconds / 60
 
     def over(self) -> list[str]:
         """Return what goes beyond the budget of a chapter, in words; nothing where all is kept."""
         found = {**vars(self), "gap": max(self.gaps)}
         said = [f"{found[name]} {name}, at most {most}" for name, most in LIMITS.items() if found[name] > most]
-        return said + [f"{found[name]} {name}, at least {least}" for name, least in LEAST.items() if found[name] < least]
+        return said + [
+            f"{found[name]} {name}, at least {least}" for name, least in LEAST.items() if found[name] < least
+        ]
 
     def read(self, words: int) -> None:
         """Add words of prose."""
@@ -82,10 +86,10 @@ class Counts:
 
 
 def words_of(text: str) -> int:
-    """Return the number of words of a piece of Markdown or text; a formula in the line counts as one.
+    r"""Return the number of words of a piece of Markdown or text; a formula in the line counts as one.
 
     Example:
-        >>> words_of("The **loss** $L = -\\\\log p_y$ falls.")
+        >>> words_of("The **loss** $L = -\log p_y$ falls.")
         4
     """
     text = re.sub(r"\$[^$]+\$", " x ", text)

@@ -24,7 +24,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from book.tools import budget, portable, static
+from book.tools import budget, portable, slides, static
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "_build"
@@ -233,6 +233,8 @@ def pages(*, fresh: bool = False) -> int:
         shutil.rmtree(trees, ignore_errors=True)
         return code
     written = portable.write_all(HTML / "_sources" / "notebooks")
+    portable.write_all(HTML / "_sources" / "handout", solutions=False)
+    slides.write_all(HTML / "teaching")
     print(f"Pages: {len(list(HTML.rglob('*.html')))}, downloads in plain Markdown: {len(written)}", flush=True)
     return 0
 

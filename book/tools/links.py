@@ -114,6 +114,8 @@ def _judge_repository_file(root: Path, rest: str, *, branch: str) -> str | None:
     path = unquote(urlsplit(path).path)
     if name != branch:
         return f"names the branch {name!r}, not {branch!r}"
+    if branch == "colab":  # its folder of hand-outs is made from the same notebooks
+        path = re.sub(r"^handout/", "notebooks/", path)
     if not (root / path).exists():
         return "names no file of the repository"
     if branch == "colab" and not path.endswith(".ipynb"):

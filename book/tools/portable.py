@@ -1,16 +1,18 @@
 """Write plain-Markdown copies of the notebooks, which read well where MyST is not rendered (Colab, Jupyter, GitHub).
 
-    make notebooks                                                     to _build/colab, for the branch `colab`
-    python -m book.tools.portable --without-solutions --to handout     for a class
+    make notebooks    to _build/colab, for the branch `colab`: `notebooks`, and `handout`, the same without solutions
+    make lab          to lab, for a reader: what the reader has changed there stays
 
-A theorem becomes a bold heading with the number it has in the book, a citation a link with author and year, a solution
-folds in `<details>`, a reference becomes the text that the book shows. A directive or role that is not known here is an
-error, never passed on silently.
+A theorem becomes a bold heading with the number it has in the book, a citation a link with author and year, a reference
+the text that the book shows; solutions move to the end and fold. A directive or role that is not known here is an error,
+never passed on silently.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import itertools
 import json
 import posixpath
 import re
@@ -24,6 +26,7 @@ from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "_build" / "colab"
+LAB = ROOT / "lab"
 
 FENCE = re.compile(r"^(?P<indent> {0,3})(?P<fence>`{3,}|~{3,}|:{3,})(?P<info>.*)$")
 DIRECTIVE = re.compile(r"^\{(?P<name>[\w:+-]+)\}\s*(?P<argument>.*)$")
@@ -35,6 +38,7 @@ TITLED = re.compile(r"^(?P<text>.*?)\s*<(?P<target>[^<>]+)>$", flags=re.DOTALL)
 LINK = re.compile(r"(?<!!)\[(?P<text>[^\[\]]*)\]\((?P<target>[^()\s]+)\)")
 CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", flags=re.DOTALL)
 HEADING = re.compile(r"^#{1,6}\s+(?P<text>.+?)\s*#*$")
+REQUIRED = re.compile(r"\.require\(\)\s*$")
 LEFTOVER = re.compile(
     r"(?<!`)\{[a-zA-Z][\w:+-]*\}`|^ {0,3}(?:`{3,}|~{3,}|:{3,})\{|^ {0,3}:{3,}\s*$|^\([\w:.-]+\)=\s*$", re.MULTILINE
 )
@@ -254,7 +258,7 @@ def scan(book: Book, page: str, markdown: str, chapter: str, counters: dict[tupl
             enter(
                 label, f"Exercise {number('exercise')}" if "nonumber" not in block.options else "Exercise", label or ""
             )
-        elif block.name in ("solution", "solution-start"):
+        elif block.name == "solution":
             enter(label, f"Solution to {_exercise(book, block.argument)}", label or "")
         elif block.name == "figure" and label:
             enter(label, f"Fig. {number('figure')}", label)
@@ -298,12 +302,17 @@ class Converter:
     Args:
         book: the whole book.
         page: the page's name without ending, such as `notebooks/01_partial_output_norm`.
-        solutions: whether solutions are kept.
+
+    Attributes:
+        solutions: the solutions met so far, folded; they leave no trace where they stood.
+        heading: that of the last one.
 
     """
 
-    def __init__(self, book: Book, page: str, *, solutions: bool = True) -> None:
-        self.book, self.page, self.solutions = book, page, solutions
+    def __init__(self, book: Book, page: str) -> None:
+        self.book, self.page = book, page
+        self.solutions: list[str] = []
+        self.heading = "Solution"
 
     def markdown(self, text: str) -> str:
         """Convert a cell or a directive's body.
@@ -425,9 +434,11 @@ class Converter:
         if block.name in ("exercise", "exercise-start"):
             shown = self.place(label).text if label else "Exercise"
             return f"\n**{shown}{title}.**\n\n{body}\n"
-        if block.name in ("solution", "solution-start"):
-            return self.solution(block, body)
-        if block.name in ("solution-end", "exercise-end"):
+        if block.name == "solution":
+            self.heading = f"Solution to {_exercise(self.book, block.argument)}"
+            self.solutions.append(f"<details>\n<summary>{self.heading}</summary>\n\n{body}\n\n</details>")
+            return ""
+        if block.name == "exercise-end":
             return ""
         if block.name == "dropdown":
             return f"\n<details>\n<summary>{block.argument}</summary>\n\n{body}\n\n</details>\n"
@@ -438,15 +449,6 @@ class Converter:
         if block.name in ("figure", "image"):
             return self.picture(block, body)
         raise ValueError(f"{self.page}: the directive {block.name!r} has no plain form; see book/tools/portable.py")
-
-    def solution(self, block: Block, body: str) -> str:
-        """Return a folded solution; one that spans cells is only headed, since `<details>` cannot hold a code cell."""
-        heading = f"Solution to {_exercise(self.book, block.argument)}"
-        if block.name == "solution-start":
-            return f"\n**{heading}.**\n\n{body}\n"
-        if not self.solutions:
-            return ""
-        return f"\n<details>\n<summary>{heading}</summary>\n\n{body}\n\n</details>\n"
 
     def picture(self, block: Block, body: str) -> str:
         """Return a picture by its address in the repository, its caption below."""
@@ -481,45 +483,79 @@ def _plain_attributes(text: str) -> str:
 
 
 def convert(notebook: dict[str, Any], book: Book, page: str, *, solutions: bool = True) -> dict[str, Any]:
-    """Return the plain copy of a notebook: same code, no outputs, Markdown without directives and roles.
+    """Return the plain copy of a notebook: same code, no outputs, Markdown without directives and roles, solutions at the end.
+
+    A solution is what a `{solution}` holds, and every cell that is tagged `solution` or ends in `.require()`.
 
     Args:
         notebook: the parsed notebook.
         book: the whole book, from `read_book`.
         page: its page name, such as `notebooks/01_partial_output_norm`.
-        solutions: False leaves folded solutions out, and all cells between `solution-start` and `solution-end`.
+        solutions: False leaves them out: a hand-out.
 
     Returns:
-        The copy.
+        The copy; its metadata hold a digest of its sources, by which `keep_changes` tells whether a reader has changed it.
 
     Raises:
         ValueError: something in it has no plain form.
 
     """
-    converter = Converter(book, page, solutions=solutions)
+    converter = Converter(book, page)
+    cells: list[dict[str, Any]] = []
+    folded: list[dict[str, Any]] = []
+    for cell in notebook["cells"]:
+        text, tags = _source(cell), set(cell["metadata"].get("tags", []))
+        solves = "solution" in tags
+        if cell["cell_type"] == "code":
+            solves = solves or REQUIRED.search(text) is not None
+            if solves:  # JupyterLab shows the first line of a folded cell, Colab a title
+                text = f"# @title {converter.heading}\n{text}"
+            own = {"execution_count": None, "outputs": [], "source": text, "metadata": _hidden(tags, solves=solves)}
+            (folded if solves else cells).append({"cell_type": "code", "id": cell["id"], **own})
+            continue
+        plain = converter.markdown(text) if cell["cell_type"] == "markdown" else text
+        if plain:
+            own = {"cell_type": cell["cell_type"], "id": cell["id"], "metadata": {}, "source": plain}
+            (folded if solves else cells).append(own)
+        for at, solution in enumerate(converter.solutions):
+            folded.append(_markdown(f"{cell['id']}-{at}" if plain or at else cell["id"], solution))
+        converter.solutions.clear()
+    said = ""
+    if folded:
+        said = "Solutions are folded at the end. " if solutions else "Made for a class: without solutions. "
     intro = (
         f"*Plain copy of [{book.titles[page]}]({book.url(page)}), a chapter of “Logits Under Control”. "
-        f"Read it there with live figures; run and change it here. "
+        f"Read it there with live figures; run and change it here. {said}"
         f"Text CC BY 4.0, code MIT, [The Logits Under Control authors]({book.repository}).*"
     )
-    cells = [{"cell_type": "markdown", "id": "plain-copy", "metadata": {}, "source": intro}]
-    inside_solution = False
-    for cell in notebook["cells"]:
-        text = _source(cell)
-        if cell["cell_type"] != "code":
-            names = [piece.name for piece in pieces(text) if isinstance(piece, Block)]
-            starts, ends = "solution-start" in names, "solution-end" in names
-            inside_solution = (inside_solution or starts) and not ends
-            plain = converter.markdown(text) if cell["cell_type"] == "markdown" else text
-            if plain and (solutions or not (inside_solution or starts or ends)):
-                cells.append({"cell_type": cell["cell_type"], "id": cell["id"], "metadata": {}, "source": plain})
-        elif solutions or not inside_solution:
-            hidden = {"hide-input", "remove-input", "hide-cell"} & set(cell["metadata"].get("tags", []))
-            metadata = {"jupyter": {"source_hidden": True}} if hidden or inside_solution else {}
-            own = {"execution_count": None, "outputs": [], "source": text, "metadata": metadata}
-            cells.append({"cell_type": "code", "id": cell["id"], **own})
-    keep = {key: notebook["metadata"][key] for key in ("kernelspec", "language_info") if key in notebook["metadata"]}
-    return {"cells": cells, "metadata": keep, "nbformat": 4, "nbformat_minor": 5}
+    cells.insert(0, _markdown("plain-copy", intro))
+    if solutions and folded:
+        heading = _markdown("solutions", "## Solutions\n\nTry first; each unfolds with a click, its code under it.")
+        heading["metadata"] = {"jp-MarkdownHeadingCollapsed": True}  # JupyterLab folds the whole section
+        cells += [heading, *folded]
+    metadata = {
+        key: notebook["metadata"][key] for key in ("kernelspec", "language_info") if key in notebook["metadata"]
+    }
+    made = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    metadata["plain_copy"] = _digest(made)
+    return made
+
+
+def _markdown(name: str, source: str) -> dict[str, Any]:
+    return {"cell_type": "markdown", "id": name, "metadata": {}, "source": source}
+
+
+def _hidden(tags: set[str], *, solves: bool) -> dict[str, Any]:
+    """Return the metadata of a code cell: hidden as JupyterLab knows it, a solution also as Colab does."""
+    if solves:
+        return {"jupyter": {"source_hidden": True}, "cellView": "form"}
+    return {"jupyter": {"source_hidden": True}} if {"hide-input", "remove-input", "hide-cell"} & tags else {}
+
+
+def _digest(notebook: dict[str, Any]) -> str:
+    """Return a digest of what a reader may change: kinds and sources of the cells, not their outputs."""
+    held = [[cell["cell_type"], _source(cell)] for cell in notebook["cells"]]
+    return hashlib.sha256(json.dumps(held).encode()).hexdigest()[:16]
 
 
 def leftovers(markdown: str) -> list[str]:
@@ -538,33 +574,85 @@ def _book() -> Book:
     return read_book()
 
 
-def write_all(folder: Path, *, solutions: bool = True) -> list[Path]:
-    """Write the plain copy of every notebook of the contents into a folder and return the files."""
-    book = _book()
-    written = []
+def copies(*, solutions: bool = True) -> dict[str, dict[str, Any]]:
+    """Return the plain copy of every notebook of the contents by its file's name."""
+    book, made = _book(), {}
     for page in book.titles:
         source = ROOT / f"{page}.ipynb"
         if source.is_file():
-            notebook = convert(json.loads(source.read_text(encoding="utf-8")), book, page, solutions=solutions)
-            target = folder / source.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-            written.append(target)
-    return written
+            made[source.name] = convert(json.loads(source.read_text(encoding="utf-8")), book, page, solutions=solutions)
+    return made
+
+
+def _write(target: Path, notebook: dict[str, Any]) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return target
+
+
+def write_all(folder: Path, *, solutions: bool = True) -> list[Path]:
+    """Write the plain copy of every notebook of the contents into a folder and return the files."""
+    return [_write(folder / name, notebook) for name, notebook in copies(solutions=solutions).items()]
+
+
+def keep_changes(target: Path, notebook: dict[str, Any]) -> Path:
+    """Write a copy where none is, or an older one that nobody has changed; else leave the file and write beside it.
+
+    Args:
+        target: where the copy belongs, `lab/01_partial_output_norm.ipynb`.
+        notebook: the copy, from `convert`.
+
+    Returns:
+        The file that holds the copy: `target`; or, where a reader has changed an older one, `…-2.ipynb`, `…-3.ipynb`. A
+        changed copy of just this notebook is the reader's work on it, and nothing is written.
+
+    """
+    later = (target.with_name(f"{target.stem}-{number}{target.suffix}") for number in itertools.count(2))
+    new = notebook["metadata"]["plain_copy"]
+    found = ((path, *_made_and_held(path)) for path in itertools.chain([target], later))
+    path, made, _ = next(each for each in found if each[1] in (new, each[2]))
+    return path if made == new else _write(path, notebook)
+
+
+def _made_and_held(path: Path) -> tuple[str | None, str | None]:
+    """Return the digest that a copy was written with and that of what it holds now; alike where there is no file."""
+    if not path.is_file():
+        return None, None
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+        return there["metadata"].get("plain_copy"), _digest(there)
+    except (ValueError, KeyError, TypeError):  # no notebook: the reader's own
+        return None, ""
+
+
+def write_lab(folder: Path = LAB) -> list[str]:
+    """Bring a reader's copies up to date and return what there is to say: which file has the new text beside a changed one."""
+    said = []
+    for name, notebook in copies().items():
+        path = keep_changes(folder / name, notebook)
+        if path.name != name:
+            said.append(f"You have changed {folder.name}/{name}: it stays. The book's present text is in {path.name}.")
+    return said
 
 
 def main() -> int:
     """Write the copies and say where they are."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--to", type=Path, default=TARGET, help="folder to write to (default: _build/colab)")
-    parser.add_argument("--without-solutions", action="store_true")
+    parser.add_argument("--lab", action="store_true", help="write a reader's copies to lab instead")
     arguments = parser.parse_args()
-    written = write_all(arguments.to / "notebooks", solutions=not arguments.without_solutions)
-    book = _book()
-    heading = "# Notebooks of “Logits Under Control” in plain Markdown"
-    origin = f"Made by `make notebooks` from [the book's repository]({book.repository})."
-    (arguments.to / "README.md").write_text(f"{heading}\n\n{origin}\n", encoding="utf-8")
-    print(f"{len(written)} notebooks in plain Markdown are in {arguments.to}")
+    if arguments.lab:
+        print("\n".join([*write_lab(), f"The notebooks to work in are in {LAB}"]))
+        return 0
+    written = write_all(arguments.to / "notebooks")
+    write_all(arguments.to / "handout", solutions=False)
+    readme = (
+        "# Notebooks of “Logits Under Control” in plain Markdown\n\n"
+        f"Made by `make notebooks` from [the book's repository]({_book().repository}). "
+        "`notebooks` has the solutions folded at the end, `handout` has none.\n"
+    )
+    (arguments.to / "README.md").write_text(readme, encoding="utf-8")
+    print(f"{len(written)} notebooks in plain Markdown are in {arguments.to}, without solutions in its folder handout")
     return 0
 
 

@@ -13,7 +13,7 @@ from companion.data.label_noise import (
     transition_noise,
     uniform_label_noise,
 )
-from companion.data.loading import DataNotFoundError, cache_folder, load
+from companion.data.loading import DataNotFoundError, cache_folder, download_size, load
 from companion.data.sets import Graph, Images
 from companion.data.splits import batches, random_split
 
@@ -28,6 +28,7 @@ __all__ = [
     "UniformNoise",
     "batches",
     "cache_folder",
+    "download_size",
     "flip_images",
     "load",
     "pair_flips",

@@ -54,6 +54,7 @@ class Entry:
         mean: a channel, of the training set; None to compute it at every load.
         std: the same for the standard deviation.
         sample_checksums: of the packaged sample's arrays, by split; None where there is no sample.
+        megabytes: that a download of the whole fetches.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Entry:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     sample_checksums: Mapping[str, str] | None = None
+    megabytes: int = 0
 
 
 # --------------------------------------------------------------------------------------- readers of whole layouts
@@ -167,12 +169,14 @@ _PLANETOID_DIGESTS = {
 }
 
 
-def _planetoid(folder: str, title: str, classes: tuple[str, ...], checksum: str, *, sample: bool = False) -> Entry:
+def _planetoid(
+    folder: str, title: str, classes: tuple[str, ...], checksum: str, megabytes: int, *, sample: bool = False
+) -> Entry:
     layout, checksums = _planetoid_layout(folder), dict.fromkeys(_GRAPH_SPLITS, checksum)
     digests = {file: _PLANETOID_DIGESTS[file] for file in layout.files["train"]}
     return Entry(
         folder.lower(), title, "graph", classes, _GRAPH_SPLITS, (layout,), digests, checksums,
-        sample_checksums=checksums if sample else None,
+        sample_checksums=checksums if sample else None, megabytes=megabytes,
     )  # fmt: skip
 
 
@@ -180,6 +184,7 @@ _ENTRIES = (
     Entry(
         name="mnist",
         title="MNIST",
+        megabytes=12,
         kind="images",
         classes=_DIGITS,
         splits=_IMAGE_SPLITS,
@@ -208,6 +213,7 @@ _ENTRIES = (
     Entry(
         name="fashion_mnist",
         title="Fashion-MNIST",
+        megabytes=31,
         kind="images",
         classes=(
             "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -225,6 +231,7 @@ _ENTRIES = (
     Entry(
         name="cifar10",
         title="CIFAR-10",
+        megabytes=170,
         kind="images",
         classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
         splits=_IMAGE_SPLITS,
@@ -257,6 +264,7 @@ _ENTRIES = (
     Entry(
         name="cifar100",
         title="CIFAR-100",
+        megabytes=169,
         kind="images",
         classes=_CIFAR100_CLASSES,
         splits=_IMAGE_SPLITS,
@@ -283,6 +291,7 @@ _ENTRIES = (
     Entry(
         name="svhn",
         title="SVHN",
+        megabytes=246,
         kind="images",
         classes=_DIGITS,
         splits=_IMAGE_SPLITS,
@@ -303,6 +312,7 @@ _ENTRIES = (
             "case-based", "rule learning",
         ),
         "4f2f3bae1f05df86a8dc3853cd8f96f2dcbc1c45fe95a567a2a4b32d43816bd3",
+        1,
         sample=True,
     ),
     _planetoid(
@@ -313,12 +323,14 @@ _ENTRIES = (
             "human-computer interaction",
         ),
         "a78ea246fd0c7ce55ba83c2518addd1995a75a43ceef8ce655fa89f044444be5",
+        1,
     ),
     _planetoid(
         "PubMed",
         "PubMed",
         ("diabetes mellitus, experimental", "diabetes mellitus type 1", "diabetes mellitus type 2"),
         "b32f6038d4e7119eaa23ececb315e4856fb1e3723dcb333a4671cfca65493bba",
+        9,
     ),
 )  # fmt: skip
 

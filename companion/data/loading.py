@@ -82,6 +82,28 @@ def load(
     return Images(name, split, inputs, labels, entry.classes, mean, std, checksum)
 
 
+def download_size(name: str) -> int:
+    """Return the megabytes that `load` fetches before it hands over a set, 0 where its files are on this machine.
+
+    The files are looked for, not read: damaged ones are fetched again all the same.
+
+    Args:
+        name: as in `load`.
+
+    Raises:
+        ValueError: unknown name.
+        DataNotFoundError: ``COMPANION_DATA`` names no folder.
+    """
+    check_choice("name", name, catalogue.CATALOGUE)
+    entry = catalogue.CATALOGUE[name]
+
+    def here(split: str) -> bool:
+        places = [(root / place, layout) for root in _roots() for layout in entry.layouts for place in layout.folders]
+        return any(all((folder / file).is_file() for file in layout.files[split]) for folder, layout in places)
+
+    return 0 if all(here(split) for split in entry.splits) else entry.megabytes
+
+
 def cache_folder() -> Path:
     """Return the user's cache folder for data: ``COMPANION_CACHE``, or the platform's place for caches.
 

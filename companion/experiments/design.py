@@ -32,6 +32,7 @@ __all__ = [
     "Control",
     "Experiment",
     "Graph",
+    "Here",
     "Images",
     "Network",
     "Parts",
@@ -336,6 +337,27 @@ SMOKE = {"search": Search(points=2, seeds=1, epochs=2, moves=0), "seeds": 2, "ep
 
 
 @dataclass(frozen=True)
+class Here:
+    """How a reader trains one network an arm in minutes, at stated values: a look, no evidence.
+
+    Attributes:
+        knobs: name to value, the learning rate ``lr`` among them; an arm takes those that it has.
+        sizes: profile to setting: ``gpu`` on CUDA, at most five minutes for two arms on a T4; ``laptop`` on Apple's MPS, the
+            same, smaller; ``smoke`` on a processor, seconds on a sample that ships with the package.
+    """
+
+    knobs: Mapping[str, Any]
+    sizes: Mapping[str, Setting]
+
+    def __post_init__(self) -> None:
+        if "lr" not in self.knobs or set(self.sizes) != set(PROFILES):
+            raise ValueError(
+                f"here needs the knob 'lr' and a size for each of {', '.join(PROFILES)}, "
+                f"got the knobs {', '.join(self.knobs)} and the sizes {', '.join(self.sizes)}"
+            )
+
+
+@dataclass(frozen=True)
 class Experiment:
     """Arms in settings, searched, trained with several seeds, and controlled.
 
@@ -347,6 +369,7 @@ class Experiment:
         seeds: of the final runs: how many, or the seeds themselves.
         sizes: profile → what it changes: ``search``, ``seeds``, ``settings``, ``sample``, or any field of every setting.
         first_recording: made before the rules of `rules_broken` were fixed; kept as it was.
+        here: how a reader trains it in minutes; ``None`` for not at all.
 
     Raises:
         ValueError: two arms or controls share a name, or a control names no arm.
@@ -359,6 +382,7 @@ class Experiment:
     seeds: int | tuple[int, ...] = 5
     sizes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     first_recording: bool = False
+    here: Here | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.seeds, int):

@@ -18,16 +18,21 @@ kept as it was. ``pon-mnist-decayed`` and ``pon-graphs-resampled`` ask the same 
 as the paper says that it decays (on MNIST within 20 epochs, in search and final runs alike, where the paper has 100); every arm has
 points of its own, more than one search seed, and a range of rates that moves; the parts are run at the whole method's point (each with a search of its own in ``pon-mnist-parts``), and every gain at both learning rates. ``pon-draws`` draws the search of a cheap setting three times,
 to see how much of a difference is the luck of a search.
+
+``pon-cifar10`` asks Table 1's question on CIFAR-10, shortened: ResNet-8 on 10,000 images for 10 epochs, for one processor core;
+the size ``gpu`` has the paper's ResNet-18 and all images. Each arm has two search points for each coordinate of the arm with the most.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from companion.experiments.design import (
     Arm,
     Experiment,
     Graph,
+    Here,
     Images,
     Network,
     Parts,
@@ -85,6 +90,20 @@ def _graph(data: str, network: str, stack: int, schedule: Schedule | None = None
         Graph(data), Network(network, **options[network]), Adam(weight_decay=5e-4), schedule or Constant(), epochs=100,
         lr=Log(0.003, 0.3), measure_at=(0, 1, 2, 3, *range(5, 101, 5)), stack=stack,
     )  # fmt: skip
+
+
+def _cifar(network: str, epochs: int, **options: Any) -> Setting:
+    """Return CIFAR-10 with a residual network; both sizes are one setting, so that their name is the same."""
+    data = {name: options.pop(name) for name in ("rows", "sample", "validation_rows", "probe_rows") if name in options}
+    return Setting(
+        Images("cifar10", augment=("shift4", "flip"), **{"probe_rows": 1000, **data}), Network(network), Sgd(momentum=0.9),
+        lr=Log(0.01, 1.0), epochs=epochs, channels_last=True, name="cifar10/resnet", **options,
+    )  # fmt: skip
+
+
+def _look(network: str, epochs: int, **options: Any) -> Setting:
+    """Return the same for a look: the error after every epoch, and nothing else."""
+    return _cifar(network, epochs, record=("fit",), probe_rows=128, measure_at=tuple(range(1, epochs + 1)), **options)
 
 
 EXPERIMENTS = {
@@ -153,6 +172,25 @@ EXPERIMENTS = {
         Search(points=12, seeds=10, draws=3),
         seeds=50,
         sizes={"smoke": {"epochs": 20}},
+    ),
+    "pon-cifar10": Experiment(
+        (ARMS[0], ARMS[1], ARMS[4], ARMS[5]),
+        (_cifar("resnet8", 10, rows=10_000, validation_rows=2500, measure_at=(0, 2, 4, 6, 8, 10)),),
+        (*SameRate("P-ON", "vanilla"), *SameRate("P-ON + weight decay", "weight decay")),
+        Search(points=8, seeds=2),
+        seeds=5,
+        sizes={
+            "smoke": {"epochs": 1, "seeds": 1},
+            "gpu": {"settings": (_cifar("resnet18", 150, precision="bf16"),), "search": Search(points=8, seeds=2, epochs=30)},
+        },
+        here=Here(
+            {"lr": 0.1, "threshold": 6.0, "stability": 0.01, "weight_decay": 5e-4},
+            {
+                "gpu": _look("resnet18", 5, precision="fp16"),
+                "laptop": _look("resnet20", 5, rows=25_000),
+                "smoke": _look("resnet8", 4, sample=True, batch_size=32),
+            },
+        ),
     ),
 }  # fmt: skip
 """Experiment name to experiment."""

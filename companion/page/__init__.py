@@ -1,4 +1,4 @@
-"""What every chapter uses: first cell, strip, tables beside tables, figures and sentences of recorded runs, checks, quizzes.
+"""What every chapter uses: first cell, strip, tables, figures and sentences of recorded runs, predictions, checks, quizzes.
 
 Everything a chapter shows through these functions is a small object with an HTML face for pages and notebooks and a
 text face for terminals; nothing needs a kernel, a script or a network once it has been written. Figures and sentences take
@@ -28,8 +28,19 @@ from companion.page.audit import (
     when_recorded,
 )
 from companion.page.display import Panel, Prose, equation, say
-from companion.page.exercises import Feedback, check_function, check_number, check_numbers, check_truth, feedback
+from companion.page.exercises import (
+    Feedback,
+    check_function,
+    check_number,
+    check_numbers,
+    check_truth,
+    exercise,
+    exercises_table,
+    feedback,
+    report,
+)
 from companion.page.live import descend, loss_gradient, table_growth, table_small_run, table_temperature
+from companion.page.predictions import predict
 from companion.page.quiz import quiz
 from companion.page.recorded import (
     ends,
@@ -87,6 +98,8 @@ __all__ = [
     "ends",
     "equation",
     "error_table",
+    "exercise",
+    "exercises_table",
     "family_note",
     "feedback",
     "figure_forest",
@@ -108,6 +121,7 @@ __all__ = [
     "not_usable",
     "not_yet",
     "place_in_search",
+    "predict",
     "printed_reductions",
     "quiz",
     "radial_share",
@@ -116,6 +130,8 @@ __all__ = [
     "recorded_note",
     "recorded_runs",
     "render_table",
+    "report",
+    "run_here",
     "said_lost",
     "say",
     "say_growing",
@@ -147,7 +163,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the figures when they are first asked for: the first cell, which installs what they need, comes before."""
+    """Import what draws when it is first asked for: the first cell, which installs what that needs, comes before."""
     if name in __all__:  # and not here, else nobody had asked this function
-        return getattr(importlib.import_module("companion.page.figures"), name)
+        module = "here" if name == "run_here" else "figures"
+        return getattr(importlib.import_module(f"companion.page.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

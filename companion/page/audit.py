@@ -189,7 +189,7 @@ def _shown(claim: papers.Claim) -> str:
     """Name the sections and the tests that show a claim."""
     tests = [place.rsplit("::", 1)[-1] for place in claim.shown_by if place.startswith("tests/")]
     sections = [place for place in claim.shown_by if not place.startswith("tests/")]
-    return "; ".join([*sections, *(f"`{name}`" for name in tests)])
+    return "; ".join([*sections, *(f"test: {name.removeprefix('test_').replace('_', ' ')}" for name in tests)])
 
 
 def headlines(paper: str, recorded: Mapping[str, Results] | None = None) -> Prose:

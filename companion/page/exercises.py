@@ -1,4 +1,7 @@
-"""Checks for exercises: they say what is right, what is not and where to look, and never give the answer away."""
+"""Checks for exercises: they say what is right, what is not and where to look, and never give the answer away.
+
+`exercise` makes a chapter's check remember how its last answer did; `report` counts the points.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,18 @@ import copy
 import html
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import wraps
+from typing import Any, ParamSpec
 
+import companion
+from companion import papers
 from companion.page.display import SANS, Panel, inline, plain, style
+from companion.page.tables import render_table
+
+Asked = ParamSpec("Asked")
+_last: dict[tuple[str, str], str] = {}  # chapter and exercise to the state of the last answer in this kernel
 
 
 @dataclass(frozen=True, repr=False)
@@ -18,9 +29,13 @@ class Feedback(Panel):
 
     Attributes:
         state: ``"right"``, ``"not yet"`` or ``"open"`` (no answer given).
+        key: chapter and exercise, where `exercise` remembers it.
+        before: the state that was remembered before.
     """
 
     state: str = "open"
+    key: tuple[str, str] | None = None
+    before: str = "open"
 
     @property
     def passed(self) -> bool:
@@ -30,9 +45,13 @@ class Feedback(Panel):
     def require(self) -> Feedback:
         """Return the feedback if the answer is right, else raise: solution cells end with it, so that they are tested.
 
+        Such an answer is the book's, not the reader's: `report` counts what was remembered before.
+
         Raises:
             AssertionError: the answer is not right.
         """
+        if self.key:
+            _last[self.key] = self.before
         if not self.passed:
             raise AssertionError(self.text)
         return self
@@ -56,6 +75,70 @@ def feedback(state: str, message: str) -> Feedback:
     )
     page = f'{css}<p class="luc-check" role="status"><strong>{lead}</strong> {inline(message)}</p>'
     return Feedback(html=page, text=f"{lead} {plain(message)}", state=state)
+
+
+def exercise(check: Callable[Asked, Feedback]) -> Callable[Asked, Feedback]:
+    """Let a chapter's check remember how the last answer did, for `report`.
+
+    Args:
+        check: ``check_<key>`` of ``companion.chapters.<stem>``, or of a part of it; the key is its exercise's in the paper's file.
+
+    Returns:
+        The check; each call is remembered under stem and key as long as the kernel runs.
+
+    Example:
+        >>> @exercise
+        ... def check_sum(answer):
+        ...     return check_number(answer, 4, right="Good.", hint="Add.")
+        >>> check_sum(3), check_sum(4).before
+        (Not yet. Add., 'not yet')
+    """
+    stem = check.__module__.removeprefix("companion.chapters.").partition(".")[0]
+    key = (stem, check.__name__.removeprefix("check_"))
+
+    @wraps(check)
+    def remembered(*args: Asked.args, **named: Asked.kwargs) -> Feedback:
+        said = replace(check(*args, **named), key=key, before=_last.get(key, "open"))
+        _last[key] = said.state
+        return said
+
+    return remembered
+
+
+def report(stem: str) -> Panel:
+    """Show what this kernel remembers of a chapter's exercises: state and points of each, their sum, the time, the version.
+
+    Args:
+        stem: of the paper, ``"partial_output_norm"``; its file says how many points an exercise is worth.
+
+    Returns:
+        A table to hand in. Answers of solution cells, which end in `Feedback.require`, do not count.
+
+    Example:
+        >>> report("partial_output_norm").text.splitlines()[0].split()
+        ['exercise', '|', 'state', '|', 'points', '|', 'of']
+    """
+    asked = papers.load(stem).exercises
+    states = [_last.get((stem, each.key), "open") for each in asked]
+    points = [each.points if state == "right" else 0 for each, state in zip(asked, states, strict=True)]
+    rows = [[each.title, *rest, each.points] for each, *rest in zip(asked, states, points, strict=True)]
+    rows.append(["**sum**", "", sum(points), sum(each.points for each in asked)])
+    when = datetime.now().astimezone().isoformat(sep=" ", timespec="minutes")
+    caption = f"{papers.load(stem).chapter.title}: answers in this kernel, {when}, companion {companion.__version__}."
+    return render_table(["exercise", "state", "points", "of"], rows, caption=caption)
+
+
+def exercises_table(stem: str) -> Panel:
+    """Show a chapter's exercises with their level, minutes and points, and the sums, for those who teach it.
+
+    Example:
+        >>> exercises_table("partial_output_norm").text.splitlines()[0].split()
+        ['exercise', '|', 'level', '|', 'minutes', '|', 'points']
+    """
+    asked = papers.load(stem).exercises
+    rows = [[each.title, each.level, each.minutes, each.points] for each in asked]
+    sums = ["**sum**", "", sum(each.minutes for each in asked), sum(each.points for each in asked)]
+    return render_table(["exercise", "level", "minutes", "points"], [*rows, sums])
 
 
 def check_number(

@@ -296,7 +296,7 @@ def figure_forest(
     left_out = f"Left out: {', '.join(lost)}. " if lost else ""
     stays = f"; with both arms at one rate, {kept} of them stay{'s' * (kept == 1)} so" if clear else ""
     caption = (
-        f"{clear} of {len(own)} differences at each arm's own learning rate are clear of zero{stays}. Zero is no effect, the dashed line at 1 the "
+        f"{f'{clear} of the {len(own)} differences are' if clear else 'No difference is'} clear of zero at each arm's own learning rate{stays}. Zero is no effect, the dashed line at 1 the "
         f"paper's effect; beside each row the difference in points with its 95 % interval, and the verdict by the rule. {left_out}"
     )
     alt = f"{len(rows)} differences with their intervals, a row each; at the arms' own rates {clear} of {len(own)} exclude zero."

@@ -135,4 +135,8 @@ def table_temperature(outputs: Mapping[str, Tensor], target: Tensor) -> Panel:
         said = "about right" if 0.95 < best < 1.05 else "under-confident" if best < 1 else "over-confident"
         rows.append([arm, f"{float(best):.2f}", said, *errors])
     head = ["", "best temperature", "so it is", "calibration error", "at that temperature"]
-    return render_table(head, rows, caption="Fitted on one half of the test rows, measured on the other.")
+    return render_table(
+        head,
+        rows,
+        caption="Fitted on one half of the test rows, measured on the other. Calibration error: how far confidence is from accuracy, averaged over bins of confidence.",
+    )

@@ -22,7 +22,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "widgets": ("anywidget", "ipywidgets"),
     "vision": ("torchvision",),
     "graph": ("torch_geometric", "scipy"),
-    "experiments": ("joblib", "scipy"),
+    "experiments": ("joblib", "scipy", "tqdm"),
 }
 """What the extras that chapters use bring, by import name."""
 

@@ -24,6 +24,7 @@ checked, so that a reader pays nothing for it. A trailing ? marks what may be le
                     relative_reduction?, note?
     [[exploratory]]?  the same without source, effect and family, with why, and added_after_results where that is so
     [[quiz]]?       text, choices (each says and comment), right (which, from 0)
+    [[exercises]]?  key, title, level (one of LEVELS), minutes, points: the exercise that `check_<key>` of the chapter's module checks
     [recipes.<experiment>]?  paper (what it states, and "not stated"), ours (what we fixed, "search" among it)
 
 A contrast is fixed before any run. Its effect is the paper's difference in error points, positive where ``better`` has the lower error;
@@ -40,6 +41,7 @@ from importlib import resources
 from typing import Any
 
 __all__ = [
+    "LEVELS",
     "VERDICTS",
     "Arm",
     "Cell",
@@ -47,6 +49,7 @@ __all__ = [
     "Claim",
     "Colour",
     "Contrast",
+    "Exercise",
     "Method",
     "Paper",
     "Question",
@@ -66,6 +69,9 @@ VERDICTS = {
     "open": "our copy does not let us decide",
 }
 """The words a verdict may use, and what each means."""
+
+LEVELS = ("warm up", "work", "think", "investigation")
+"""The levels of exercises: put numbers in; write or change the code; prove it or break it; find something out, in an evening."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +198,17 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Exercise:
+    """One exercise: the key of its check, its title, its level, the minutes it takes, the points it is worth."""
+
+    key: str
+    title: str
+    level: str
+    minutes: int
+    points: int
+
+
+@dataclass(frozen=True)
 class Paper:
     """All that is data about one paper; the head of this module says what each part means."""
 
@@ -211,6 +228,7 @@ class Paper:
     contrasts: tuple[Contrast, ...]
     recipes: dict[str, dict[str, Any]]
     quiz: tuple[Question, ...]
+    exercises: tuple[Exercise, ...]
 
     def table(self, name: str) -> Table:
         """Return a printed table by its name.
@@ -331,6 +349,7 @@ def _paper(stem: str, data: dict[str, Any]) -> Paper:
         contrasts=tuple(_contrast(contrast) for contrast in data.get("contrasts", ())),
         recipes=data.get("recipes", {}),
         quiz=tuple(_question(question) for question in data.get("quiz", ())),
+        exercises=tuple(Exercise(**entry) for entry in data.get("exercises", ())),
     )
 
 

@@ -172,11 +172,16 @@ class ImageTrainee:
     def time_steps(self, count: int) -> float:
         """Take ``count`` steps, after one that meets cold caches, and return the seconds of one. The networks change."""
         self._train_steps(1, 1)
+        self._wait()
         start = time.perf_counter()
         self._train_steps(1, count)
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        self._wait()
         return (time.perf_counter() - start) / count
+
+    def _wait(self) -> None:
+        """Wait for what was handed to the device."""
+        if self.device.type != "cpu":
+            getattr(torch, self.device.type).synchronize()
 
     @contextmanager
     def _dropout_seeded(self, epoch: int) -> Iterator[None]:
@@ -279,7 +284,8 @@ class ImageTrainee:
         """Return a run's raw logits of the rows, or of the chosen ones among them, with their labels."""
         learner = self.stack.learners[run]
         inputs = rows.inputs if chosen is None else rows.inputs[chosen]
-        outputs = [learner.outputs(part, with_features=with_features) for part in inputs.split(2000)]
+        at_once = max(1, 2000 * 784 // inputs[0].numel())  # larger parts leave a processor's caches
+        outputs = [learner.outputs(part, with_features=with_features) for part in inputs.split(at_once)]
         labels, true = (
             None if values is None else (values[run] if chosen is None else values[run, chosen])[None]
             for values in (rows.labels, rows.true_labels)

@@ -95,4 +95,4 @@ def fit(
 def _record(history: dict[str, Any], epoch: int, measured: dict[str, Tensor]) -> None:
     history["epochs"].append(epoch)
     for name, values in measured.items():
-        history["metrics"].setdefault(name, []).append(values.double().tolist())
+        history["metrics"].setdefault(name, []).append(values.cpu().double().tolist())

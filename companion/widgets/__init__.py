@@ -3,7 +3,8 @@
 A figure called ``name`` is two files. ``name.js`` is all of it: an ES module with the mathematics as exported pure functions,
 ``defaults`` and ``limits`` (its values and what they may be), and ``export default { render }``, the front-end contract of
 anywidget. ``name.py`` is its face in notebooks: a class of the same name and what goes with it, such as controls; what its
-``__all__`` lists is found here. Nothing needs an extra but these, which come with ``widgets``.
+``__all__`` lists is found here. Nothing needs an extra but these, which come with ``widgets``. Figures made with the same ``share`` keep
+their common values equal; `states` makes buttons that put them where a sentence wants them.
 
 Example:
     >>> "output_ball" in figures()
@@ -25,12 +26,12 @@ from companion.widgets._scripts import bundle, figures, module_source, read, val
 
 @cache
 def _homes() -> dict[str, str]:
-    """Return which figure's Python file has which public name: its ``__all__``, read without importing what it needs."""
+    """Return which notebook face's file has which public name: its ``__all__``, read without importing what it needs."""
     found = {}
-    for figure in figures():
-        for node in ast.parse(read(f"{figure}.py")).body:
+    for home in (*figures(), "_live"):
+        for node in ast.parse(read(f"{home}.py")).body:
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-                found |= dict.fromkeys(ast.literal_eval(node.value), figure)
+                found |= dict.fromkeys(ast.literal_eval(node.value), home)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What the notebook faces of all live figures share: the anywidget class, and a box of ipywidgets controls.
+"""What the notebook faces of all live figures share: the anywidget class, a box of controls, and buttons for states of a figure.
 
 Tried in JupyterLab 4.6 with anywidget 0.11 and ipywidgets 8. Google Colab runs anywidget classes through its own widget
 manager, which anywidget switches on by itself; that has not been tried with these figures.
@@ -7,17 +7,20 @@ manager, which anywidget switches on by itself; that has not been tried with the
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from companion import look
 from companion._extras import require
-from companion.widgets._places import static_html
+from companion.widgets._places import states_html, static_html
 from companion.widgets._scripts import module_source, values_of
+from companion.widgets._share import share as shared
 
 anywidget = require("anywidget", extra="widgets")
 ipywidgets = require("ipywidgets", extra="widgets")
 traitlets = require("traitlets", extra="widgets")
+
+__all__ = ["states"]
 
 _KINDS = {bool: traitlets.Bool, int: traitlets.Int, float: traitlets.Float, str: traitlets.Unicode}
 
@@ -45,6 +48,12 @@ class LiveFigure(anywidget.AnyWidget):
     A figure sets ``name``. Its script, its style, one synchronised trait for each of the script's ``defaults`` and the check of
     each by its ``limits`` follow from that.
 
+    Args:
+        share: figures with the same word here, in one kernel as in one page, keep the values equal that they have in common by name
+            (but ``compact``). A new one takes the values that the others have, and brings those that it is given. A value outside a
+            figure's limits leaves this figure at its nearest one, and the others where they are.
+        **values: the figure's values where they differ from its defaults.
+
     Example:
         >>> class Small(LiveFigure):
         ...     name = "output_ball"
@@ -53,6 +62,10 @@ class LiveFigure(anywidget.AnyWidget):
         >>> Small(threshold=-1)
         Traceback (most recent call last):
         traitlets.traitlets.TraitError: threshold must be a finite number in [0.001, 1000], got -1.0
+        >>> one, two = Small(share="example"), Small(share="example")
+        >>> one.threshold = 3.0
+        >>> two.threshold
+        3.0
     """
 
     name = ""
@@ -69,6 +82,15 @@ class LiveFigure(anywidget.AnyWidget):
             cls._checked = traitlets.validate(*defaults)(_checked)
         super().__init_subclass__(**options)
 
+    def __init__(self, *, share: str | None = None, **values: Any) -> None:
+        self.share = share
+        if share is None:
+            super().__init__(**values)
+            return
+        allowed = values_of(self.name)
+        super().__init__(**(shared(share).starts(allowed, values) | values))
+        shared(share).join(self, allowed, values)
+
     def values(self) -> dict[str, Any]:
         """Return the figure's values as they are now, by name."""
         return {key: getattr(self, key) for key in values_of(self.name).defaults}
@@ -76,7 +98,7 @@ class LiveFigure(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return anywidget's bundle with the static face added as ``text/html``."""
         data, metadata = super()._repr_mimebundle_(**options)
-        return {**data, "text/html": static_html(self.name, **self.values())}, metadata
+        return {**data, "text/html": static_html(self.name, share=self.share, **self.values())}, metadata
 
 
 class Controls(ipywidgets.VBox):
@@ -120,3 +142,54 @@ class Controls(ipywidgets.VBox):
         bundle = super()._repr_mimebundle_(**options)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         return {**data, "text/html": f'<p class="luc-live-words">{self._says}</p>'}, metadata
+
+
+class States(ipywidgets.HBox):
+    """The row of buttons that `states` makes; in the page it is the loader's row of the same words."""
+
+    def __init__(self, share: str, buttons: Mapping[str, Mapping[str, Any]]) -> None:
+        checked = {words: shared(share).checked(state) for words, state in buttons.items()}
+        layout = {"width": "auto", "height": "auto", "min_height": "44px"}
+        children = [ipywidgets.Button(description=words, layout=layout) for words in checked]
+        super().__init__(children, layout={"flex_flow": "row wrap"})
+        self._face = states_html(share, checked)
+        for button, state in zip(children, checked.values(), strict=True):
+            button.on_click(lambda _, state=state: self._show(share, state))
+
+    @staticmethod
+    def _show(share: str, state: Mapping[str, Any]) -> None:
+        """Put the figures there, and tell their views that this is no step of theirs."""
+        shared(share).show(state)
+        for figure in shared(share).figures:
+            figure.send({"state": state})
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
+        bundle = super()._repr_mimebundle_(**options)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return {**data, "text/html": self._face}, metadata
+
+
+def states(share: str, buttons: Mapping[str, Mapping[str, Any]]) -> States:
+    """Return a row of buttons, each of which puts the figures of a share into a state and clears their trails.
+
+    The same words work in a notebook and in the page, where a button also scrolls to the figure if it is out of view, and offers the
+    way back. Without scripts and without widgets no button is shown, so let the text around them stand without them.
+
+    Args:
+        share: the word that the figures were made with.
+        buttons: the words on each button to the values it sets; others stay as they are.
+
+    Raises:
+        ValueError: no figure has been made with this word yet, or none that was allows a value.
+        TypeError: none of the figures has a value of that name.
+
+    Example:
+        >>> class Small(LiveFigure):
+        ...     name = "output_ball"
+        >>> figure = Small(share="pon")
+        >>> row = states("pon", {"Wrong by a mile": {"z": [-3.5, 3.5], "label": 0, "clip": True}})
+        >>> row.children[0].click()
+        >>> figure.z, figure.clip
+        ([-3.5, 3.5], True)
+    """
+    return States(share, buttons)

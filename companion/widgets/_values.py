@@ -50,6 +50,23 @@ class Values:
                 raise TypeError(f"{self.name} has no value {key!r}; it has: {', '.join(self.defaults)}")
         return {key: self._plain(key, changes.get(key, default)) for key, default in self.defaults.items()}
 
+    def nearest(self, key: str, value: Any, own: Any) -> Any:
+        """Return the value that the figure can take instead of one from elsewhere: the nearest, or ``own`` where there is none.
+
+        Example:
+            >>> Values("dot", {"x": 1.5}, {"x": [0, 2]}).nearest("x", 3.5, 1.5)
+            2.0
+        """
+        limits = self.limits.get(key)
+        try:
+            if limits and isinstance(value, (list, tuple)):
+                value = [min(max(one, limits[0]), limits[1]) for one in value]
+            elif limits and not isinstance(value, (bool, str)):
+                value = min(max(value, limits[0]), limits[1])
+            return self._plain(key, value)
+        except (TypeError, ValueError):
+            return own
+
     def _plain(self, key: str, value: Any) -> Any:
         default, limits = self.defaults[key], self.limits.get(key)
         try:

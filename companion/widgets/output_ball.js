@@ -1,16 +1,17 @@
 /**
- * The output ball: one logit vector of two classes, its loss, its entropy, and what the next gradient step does to its length.
+ * The output ball: one logit vector of two classes, its loss, its entropy, and what gradient steps do to its length.
  *
  * The mathematics comes first, as pure functions of plain arrays (any number of classes); a test compares them with the library.
  */
 
 import {
-  arrowPath, bar, button, format, frame, gapArrow, html, planeHandle, setAttributes, sliderRow, statusLine, svg, whenSeen,
+  bar, button, drawArrow, format, frame, gapArrow, html, lineThrough, planeHandle, playButton, setAttributes, setText, sliderRow, squeezed,
+  statusLine, svg, tagAt, ticks, trail, visiblePart, whenSeen,
 } from "./kit.js";
 
 /** The state that surprises: the sample of the paper's first figure is classified rightly, and still wants to grow. */
-export const defaults = { z: [2.5, 1.2], label: 0, threshold: 2.0, clip: false, compact: false };
-export const limits = { z: [-5, 5], label: [0, 1], threshold: [0.001, 1000] };
+export const defaults = { z: [2.5, 1.2], label: 0, threshold: 2.0, clip: false, rate: 1.0, compact: false };
+export const limits = { z: [-5, 5], label: [0, 1], threshold: [0.001, 1000], rate: [0.01, 100] };
 
 const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
 
@@ -86,12 +87,26 @@ export function state({ z, label, threshold, clip }) {
   };
 }
 
+/** z after a step of plain gradient descent, z − h ∂L/∂z with h = `rate`; with the clip on, of the loss after the partial norm. */
+export function descend({ z, label, threshold, clip, rate }) {
+  const g = clip ? clippedGradient(z, label, threshold) : gradient(z, label);
+  return z.map((value, i) => value - rate * g[i]);
+}
+
+/** Whether z lies where the figure can show it. */
+export const inside = (z) => z.every((value) => limits.z[0] <= value && value <= limits.z[1]);
+
+/** Why it makes no sense to go on from here, in words; nothing where it does. */
+export function halt(shown) {
+  const next = descend(shown);
+  if (!inside(next)) return "the next step would leave the picture";
+  return length(next.map((value, i) => value - shown.z[i])) < 1e-3 ? "the next step is shorter than 0.001" : "";
+}
+
 /** What is the case, in words, and where the length goes (1 grows, −1 shrinks, 0 rests). */
 export function sentence(now) {
   if (now.outside && length(now.step) < 1e-9) {
-    return now.correct
-      ? ["straight at the label, outside the ball: nothing left to learn", 0]
-      : ["wrong by a mile, and no gradient at all", 0];
+    return [now.correct ? "straight at the label, outside the ball: nothing left to learn" : "wrong by a mile, and no gradient at all", 0];
   }
   if (now.outside) return ["outside the ball: the length gets no gradient", 0];
   if (now.length === 0) return ["at the origin: no length yet, so the whole step is across", 0];
@@ -114,10 +129,9 @@ export function inWords({ z, label, threshold, clip }) {
 // ---- the picture: logits as coordinates, y upwards, the square [−VIEW, VIEW]² ----
 
 const VIEW = 5.8;
-const ENLARGED = 7; // the arrows are drawn this many times as long as the gradient, or as much as fits
+const ENLARGED = 4; // a step's arrow is 4 √step long, those of its parts in proportion: always this, and short steps are still seen
 const LEVELS = [0.03, 0.1, 0.3, 1.3, 2.5, 4, 5.5, 7, 8.5];
 const at = ([x, y]) => `${x.toFixed(4)} ${(-y).toFixed(4)}`;
-const lineThrough = (...points) => `M${points.map(at).join(" L")}`;
 const toFrame = ([x, y]) => [x, y].map((value) => (value * VIEW * 1.5) / Math.hypot(x, y));
 
 /** The line of equal loss at a signed distance from the diagonal; outside the ball the clip bends it into rays from the origin. */
@@ -136,15 +150,7 @@ function sideOfBoundary(below, radius) {
   return `M${at(from)} A${radius} ${radius} 0 0 ${below ? 0 : 1} ${at(to)} Z`;
 }
 
-/** How much the arrows are enlarged: as wished, less where they would leave the picture or cross the origin. */
-function enlargement(z, vectors, wish) {
-  const room = ([dx, dy]) => Math.min(
-    ...[[z[0], dx], [z[1], dy]].map(([from, d]) => (d === 0 ? Infinity : (VIEW - 0.15 - Math.sign(d) * from) / Math.abs(d))));
-  const inward = vectors.map((v) => (dot(v, z) < 0 && length(v) > 0 ? (0.95 * dot(z, z)) / -dot(v, z) : Infinity));
-  return Math.max(0, Math.min(wish, ...vectors.map(room), ...inward));
-}
-
-function picture() {
+function picture(walk) {
   const part = (tag, attributes, style) => svg(tag, { ...attributes, style });
   const stroke = (colour, width, more = "") => `stroke: var(--lf-${colour}); stroke-width: ${width}; ${more}`;
   const fill = (colour, opacity = 1) => `fill: var(--lf-${colour}); fill-opacity: ${opacity}; stroke: none`;
@@ -155,6 +161,7 @@ function picture() {
     axes: part("path", { d: `M${-VIEW} 0 H${VIEW} M0 ${-VIEW} V${VIEW}` }, stroke("muted", 1, "stroke-opacity: .8")),
     boundary: part("path", { class: "lf-boundary" }, stroke("muted", 1.5, "stroke-dasharray: 6 5")),
     ball: part("circle", { cx: 0, cy: 0, class: "lf-ball" }, stroke("method", 2, "stroke-dasharray: 0 5; stroke-linecap: round")),
+    trail: walk.nodes,
     vector: part("path", {}, stroke("ink", 2.5)),
     clipped: part("path", {}, stroke("method", 4)),
     tip: part("circle", { r: 0.13 }, fill("method")),
@@ -163,25 +170,10 @@ function picture() {
     parts[name] = { shaft: part("path", {}, stroke(colour, width)), head: part("path", {}, fill(colour)) };
   }
   const nodes = Object.values(parts).flat().flatMap((node) => (node.shaft ? [node.shaft, node.head] : [node]));
-  const image = svg("svg", { viewBox: [-VIEW, -VIEW, 2 * VIEW, 2 * VIEW].join(" "), role: "img" }, ...nodes);
-  return { image, parts };
+  return { parts, image: svg("svg", { viewBox: [-VIEW, -VIEW, 2 * VIEW, 2 * VIEW].join(" "), role: "img" }, ...nodes) };
 }
 
-/** A word in the picture, hung at one of its edges: sides is for example { left: 3, top: 3 }, in percent. */
-function tag(sides, attributes = {}) {
-  const node = html("span", { class: "lf-tag", "aria-hidden": "true", ...attributes });
-  for (const [side, percent] of Object.entries(sides)) node.style[side] = `${percent}%`;
-  if ("right" in sides) node.style.textAlign = "right";
-  return node;
-}
-
-function drawArrow(target, from, to) {
-  const path = arrowPath(from, to);
-  setAttributes(target.shaft, { d: path.shaft });
-  setAttributes(target.head, { d: path.head });
-}
-
-function drawPicture({ image, parts, tags }, { z, label, threshold, clip, compact }, now) {
+function drawPicture({ image, parts, tags }, { z, label, threshold, clip, rate }, now) {
   const radius = clip ? threshold : Infinity;
   setAttributes(parts.grows, { d: sideOfBoundary(label === 0, radius) });
   setAttributes(parts.shrinks, { d: sideOfBoundary(label === 1, radius) });
@@ -195,29 +187,27 @@ function drawPicture({ image, parts, tags }, { z, label, threshold, clip, compac
   setAttributes(parts.clipped, { d: now.outside ? lineThrough([0, 0], now.output) : "" });
   setAttributes(parts.tip, { cx: now.output[0], cy: -now.output[1], visibility: now.outside ? "visible" : "hidden" });
 
-  const vectors = compact ? [now.along] : [now.step, now.along];
-  const scale = enlargement(z, vectors, compact ? 2 * ENLARGED : ENLARGED);
-  const end = (vector) => z.map((value, i) => value + scale * vector[i]);
-  drawArrow(parts.along, z, end(now.along));
-  drawArrow(parts.across, end(now.along), compact ? end(now.along) : end(now.step));
-  drawArrow(parts.step, z, compact ? z : end(now.step));
+  const size = length(now.step);
+  const scale = size === 0 ? 0 : (ENLARGED * Math.sqrt(rate * size)) / size;
+  for (const name of ["along", "across", "step"]) {
+    const vector = now[name].map((value) => scale * value);
+    drawArrow(parts[name], z, vector, visiblePart(z, vector, VIEW - 0.15));
+  }
 
   const names = ["loss > entropy:\nit shrinks", "loss < entropy:\nit grows"];
-  tags.upper.textContent = clip ? "outside the ball:\nno pull on the length" : names[label];
-  tags.lower.textContent = clip ? "" : names[1 - label];
-  tags.first.innerHTML = `z<sub>1</sub>${label === 0 ? "\ntrue class" : ""}`;
-  tags.second.innerHTML = `z<sub>2</sub>${label === 1 ? "\ntrue class" : ""}`;
-  tags.radius.textContent = `δ = ${format(threshold, 1)}`;
+  setText(tags.upper, clip ? "outside the ball:\nno pull on the length" : names[label]);
+  setText(tags.lower, clip ? "" : names[1 - label]);
+  [tags.first, tags.second].forEach((node, k) => setText(node, `z${"₁₂"[k]}${label === k ? "\ntrue class" : ""}`));
+  setText(tags.radius, `δ = ${format(threshold, 1)}`);
   tags.radius.style.top = `${50 + (50 * Math.min(threshold + 0.12, VIEW - 0.5)) / VIEW}%`;
   setAttributes(image, { "aria-label": inWords({ z, label, threshold, clip }) });
-  return scale;
 }
 
 const describe = (z, now) => `z = (${format(z[0])}, ${format(z[1])}), length ${format(now.length)}, ${sentence(now)[0]}`;
 
 /** The face of the figure, as anywidget and the book's loader call it; returns what takes it down again. */
 function render({ model, el }) {
-  const read = () => ({ ...Object.fromEntries(Object.keys(defaults).map((key) => [key, model.get(key)])) });
+  const read = () => Object.fromEntries(Object.keys(defaults).map((key) => [key, model.get(key)]));
   const write = (changes) => {
     for (const [key, value] of Object.entries(changes)) model.set(key, value);
     model.save_changes();
@@ -226,58 +216,82 @@ function render({ model, el }) {
   const { compact } = start;
   const root = frame(el, { name: "output-ball", method: "pon", compact, label: "Live figure: loss, entropy and the length of a logit vector" });
 
-  const { image, parts } = picture();
+  const walk = trail();
+  const { image, parts } = picture(walk);
   const tags = {
-    upper: tag({ left: 2.5, top: 2.5 }, { "data-strong": true }), lower: tag({ right: 2.5, bottom: 2 }, { "data-strong": true }),
-    first: tag({ right: 2.5, top: 50.8 }), second: tag({ left: 52, top: 2.5 }), radius: tag({ left: 51.5 }, { "data-method": true }),
+    upper: tagAt({ left: 2.5, top: 2.5 }, { "data-strong": true }), lower: tagAt({ right: 2.5, bottom: 2 }, { "data-strong": true }),
+    first: tagAt({ right: 2.5, top: 50.8 }), second: tagAt({ left: 52, top: 2.5 }), radius: tagAt({ left: 51.5 }, { "data-method": true }),
   };
-  if (compact) parts.ball.style.display = tags.radius.style.display = "none";
   const plane = html("div", { class: "lf-plane" }, image, ...Object.values(tags));
   const handle = planeHandle({
     plane, view: VIEW, limit: limits.z[1], grid: 0.05, step: 0.1, names: ["first logit", "second logit"], onMove: (z) => write({ z }),
   });
 
-  const full = 1.5; // nats; a larger loss runs off the track
-  const bars = { loss: bar({ label: "loss", full, kind: "first" }), entropy: bar({ label: "entropy", full, kind: "second" }) };
-  const gap = gapArrow({ label: "entropy − loss", full });
+  let begun = null; // where the walk began: its length and its label
+  const take = () => {
+    const shown = read();
+    const next = descend(shown);
+    if (!inside(next)) return false;
+    if (walk.count() === 0) begun = { size: length(shown.z), label: shown.label };
+    walk.add(shown.z, next);
+    write({ z: next });
+    draw(); // also where the step moved nothing
+    return true;
+  };
+  const play = playButton({ root, take: () => halt(read()) === "" && take() });
+  const clear = () => {
+    play.stop();
+    walk.clear();
+    draw();
+  };
+
+  const bars = { loss: bar({ label: "loss", part: squeezed, kind: "first" }), entropy: bar({ label: "entropy", part: squeezed, kind: "second" }) };
+  const gap = gapArrow({ label: "entropy − loss", part: squeezed });
+  const scale = ticks({ values: [0, 0.25, 1, 4, Infinity], part: squeezed });
   const status = statusLine();
-  const fact = html("p", { class: "lf-fact" });
-  const facts = (texts) => fact.replaceChildren(...texts.map((text) => html("span", {}, text)));
+  const facts = ["z", "size", "pull", "arrows", "steps"].map((name) => html("span", { class: name === "steps" ? "lf-wide" : null }));
+  const [point, size, pull, arrows, steps] = facts;
+  setText(arrows, "arrows 4 × √step");
+  const fact = html("p", { class: "lf-fact" }, ...(compact ? [size, arrows, steps] : facts));
   const slider = sliderRow({ label: "threshold δ", min: 0.5, max: 5, step: 0.1, onInput: (threshold) => write({ threshold }) });
+  const step = button("Take a step", take);
   const clip = button("Clip at δ", () => write({ clip: !model.get("clip") }), { pressed: start.clip });
   const swap = button("Swap the label", () => write({ label: 1 - model.get("label") }));
-  const reset = button("Reset", () => write({ ...start, z: [...start.z] }));
+  const reset = button("Reset", () => (write({ ...start, z: [...start.z] }), clear()));
   const say = html("p", { class: "lf-say" });
-  say.innerHTML = compact ? "Drag the logit vector across the dashed line and watch the arrow." : "Drag the logit vector. Its next gradient step splits into a part <b class='lf-method'>along</b> the vector, "
-    + "which changes its length, and a part <b class='lf-across'>across</b> it, which changes the prediction.";
-  const numbers = html("div", { class: "lf-rows" }, bars.loss.node, bars.entropy.node, ...(compact ? [] : [gap.node]));
-  const panel = html("div", { class: "lf-panel" }, ...(compact
-    ? [say, numbers, status.node]
-    : [say, numbers, status.node, fact, slider.node, html("div", { class: "lf-buttons" }, clip, swap, reset)]));
+  say.innerHTML = compact ? "Drag the logit vector, or take steps of gradient descent: what becomes of its length? And if you clip it at δ?"
+    : "Drag the logit vector, or let it take steps of gradient descent. Each step splits into a part <b class='lf-method'>along</b> the "
+      + "vector, which changes its length, and a part <b class='lf-across'>across</b> it, which changes the prediction.";
+  const numbers = html("div", { class: "lf-rows" }, bars.loss.node, bars.entropy.node, ...(compact ? [] : [gap.node]), scale);
+  const buttons = html("div", { class: "lf-buttons" }, step, ...(compact ? [clip] : [play.node, clip, swap, reset]));
+  const panel = html("div", { class: "lf-panel" }, say, numbers, status.node, fact, ...(compact ? [] : [slider.node]), buttons);
   root.append(html("div", { class: "lf-body" }, plane, panel));
 
   const draw = () => {
     const shown = read();
     const now = state(shown);
-    const scale = drawPicture({ image, parts, tags }, shown, now);
+    if (walk.count() && (begun.label !== shown.label || !walk.endsAt(shown.z))) return clear(); // something else than a step has moved it
+    drawPicture({ image, parts, tags }, shown, now);
     handle.set(shown.z, describe(shown.z, now));
     bars.loss.set(now.loss);
     bars.entropy.set(now.entropy);
     gap.set(now.loss, now.entropy, now.outside);
     status.set(...sentence(now));
-    facts([`z = (${format(shown.z[0])}, ${format(shown.z[1])})`, `‖z‖ = ${format(now.length)}`,
-      `pull on the length ${format(now.pull, 3, { sign: true })}`, `arrows × ${format(scale, 1)}`]);
+    setText(point, `z = (${format(shown.z[0])}, ${format(shown.z[1])})`);
+    setText(size, `‖z‖ = ${format(now.length)}`);
+    setText(pull, `pull on the length ${format(now.pull, 3, { sign: true })}`);
+    const gone = walk.count() ? `step ${walk.count()}: length ${format(begun.size)} → ${format(now.length)}` : "";
+    setAttributes(steps, { "aria-live": play.playing() ? "off" : "polite" });
+    setText(steps, [`step size h = ${shown.rate}`, gone, halt(shown)].filter(Boolean).join(" · "));
     slider.set(shown.threshold);
     setAttributes(clip, { "aria-pressed": String(shown.clip) });
   };
   const events = Object.keys(defaults).map((key) => `change:${key}`);
   for (const event of events) model.on(event, draw);
-  const forget = whenSeen(root);
+  model.on("msg:custom", clear); // a button has put the figure into a state
+  const ends = [whenSeen(root), play.forget, () => model.off("msg:custom", clear), ...events.map((event) => () => model.off(event, draw))];
   draw();
-  return () => {
-    forget();
-    for (const event of events) model.off(event, draw);
-  };
+  return () => ends.forEach((end) => end());
 }
 
 export default { render };

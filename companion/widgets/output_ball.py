@@ -14,17 +14,20 @@ _VALUES = values_of("output_ball")
 
 
 class OutputBall(LiveFigure):
-    """One logit vector of two classes: its loss, its entropy, and what the next gradient step does to its length.
+    """One logit vector of two classes: its loss, its entropy, and what gradient steps do to its length.
 
     The length is pushed up exactly while the loss is below the entropy: −∂L/∂‖z‖ = (H(p) − L)/‖z‖. With ``clip`` the
-    partial norm acts first, and outside the ball of radius ``threshold`` the length gets no gradient at all.
+    partial norm acts first, and outside the ball of radius ``threshold`` the length gets no gradient at all. The buttons take
+    steps of plain gradient descent, z ← z − h ∂L/∂z, which leave a trail.
 
     Args:
         z: the logit vector, two numbers in [-5, 5].
         label: the true class, 0 or 1.
         threshold: the ball's radius δ > 0.
         clip: whether the partial norm acts on the logits.
-        compact: the small form: one vector, two bars, one arrow, one sentence.
+        rate: the step size h, in [0.01, 100].
+        compact: the small form, with two bars and two buttons.
+        share: the figures with the same word here keep the values equal that they have in common by name.
 
     Raises:
         traitlets.TraitError: a value has the wrong type or lies outside its range.

@@ -2,7 +2,7 @@
  * The least of a page that a figure needs to draw itself once, where there is no browser: Node runs a figure's module, then this.
  *
  * The elements keep what is set on them and write it out; nothing is laid out and no event comes. A figure that asks for more says so
- * by an error, and what it asks for is added here.
+ * by an error, and what it asks for is added here. `render` is told that it is drawn once by `still: true`.
  */
 
 const kebab = (key) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
@@ -68,6 +68,7 @@ class StillElement {
 
 globalThis.Document = globalThis.DocumentFragment = class {};
 globalThis.IntersectionObserver = class { observe() {} disconnect() {} };
+globalThis.matchMedia = () => ({ matches: false });
 globalThis.document = {
   head: new StillElement("head", false),
   createElement: (tag) => new StillElement(tag, false),
@@ -77,7 +78,7 @@ globalThis.document = {
 /** The figure in one state as a line of HTML: its picture with what stands in the same element, and the picture's description. */
 function still(values) {
   const place = document.createElement("div");
-  render({ el: place, model: { get: (key) => values[key], set() {}, save_changes() {}, on() {}, off() {} } });
+  render({ el: place, still: true, model: { get: (key) => values[key], set() {}, save_changes() {}, on() {}, off() {} } });
   const picture = place.find((node) => node.tag === "svg" && node.getAttribute("role") === "img");
   const words = picture?.getAttribute("aria-label");
   if (!words) throw new Error("the figure has no svg with role=\"img\" and an aria-label");

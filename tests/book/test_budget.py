@@ -21,7 +21,9 @@ def prose(text: str) -> dict:
 
 
 def code(source: str = "x", tags: tuple = (), **data: str) -> dict:
-    outputs = [{"output_type": "display_data", "data": {key.replace("_", "/"): value for key, value in data.items()}}] * bool(data)
+    outputs = [
+        {"output_type": "display_data", "data": {key.replace("_", "/"): value for key, value in data.items()}}
+    ] * bool(data)
     return {"cell_type": "code", "source": source, "metadata": {"tags": list(tags)}, "outputs": outputs}
 
 
@@ -36,7 +38,10 @@ def test_words_formulas_code_tables_and_pictures_are_counted() -> None:
             code("a = 1\n\nb = 2"),
             code("hidden()", ("remove-input",), text_html=FIGURE),
             code("hidden()", ("remove-input",), text_html=LIVE),
-            code("table()", text_html='<figure class="luc-table"><table><tr><td>five words that are data</td></tr></table></figure>'),
+            code(
+                "table()",
+                text_html='<figure class="luc-table"><table><tr><td>five words that are data</td></tr></table></figure>',
+            ),
             code("say()", text_markdown="Said in **four** words."),
             code("fold()", ("hide-cell",), text_markdown="not counted"),
         )

@@ -136,9 +136,13 @@ def files(stem: str) -> list[Path]:
     return sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]
 
 
-@pytest.mark.parametrize("path", [path for stem in modules() for path in files(stem)], ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize(
+    "path", [path for stem in modules() for path in files(stem)], ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
 def test_what_a_chapter_alone_says_is_short(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, "what a second chapter would need goes to companion.page"
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, (
+        "what a second chapter would need goes to companion.page"
+    )
 
 
 @pytest.mark.parametrize("stem", [stem for stem in modules() if experiments(stem)])
@@ -152,3 +156,21 @@ def test_its_own_records_are_shown(stem: str) -> None:
     for each in shows(stem, modules()[stem]):
         said = show(each.values[1], recorded)
         assert not re.search(r"Not recorded yet|Only a trial|\bnan\b", said), (each.id, said)
+
+
+@pytest.mark.parametrize("stem", [stem for stem in papers.names() if stem in modules()])
+def test_the_report_counts_every_exercise(stem: str) -> None:
+    """The exercises of the paper's file are the checks of the chapter, each remembers its answer, and `report` is bound."""
+    module = modules()[stem]
+    own = {name: found for name, found in vars(module).items() if name.startswith("check_")}
+    own = {name: check for name, check in own.items() if check.__module__.startswith("companion.chapters.")}
+    asked = papers.load(stem).exercises
+    assert {f"check_{each.key}" for each in asked} == set(own)
+    for each in asked:
+        check = own[f"check_{each.key}"]
+        said = check(*[...] * len(inspect.signature(check).parameters))
+        assert said.key == (stem, each.key), f"@exercise is missing at check_{each.key}"
+        assert said.state == "open"
+    assert [line.split(" | ")[0].strip() for line in module.report().text.splitlines()[1 : len(asked) + 1]] == [
+        each.title for each in asked
+    ]

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from companion.chapters import partial_output_norm as chapter
+from companion.chapters.partial_output_norm.exercises import _gradient_form
+from companion.chapters.partial_output_norm.pictures import SHARED_FEATURES, SHARED_WEIGHT, margins
+from companion.chapters.partial_output_norm.recorded import BALL, NONE, PENALTY, which_part
+from companion.chapters.partial_output_norm.small_run import COURSES, course
 from companion.methods import partial_norm
 from companion.page.recorded import matched
 from companion.results import Results
@@ -80,6 +86,79 @@ def test_what_the_first_page_says_of_the_recorded_runs_holds() -> None:
         arm: mnist.final(arm, "length").mean() for arm in ("P-ON", "P-ON at vanilla's rate", "vanilla at P-ON's rate")
     }
     assert max(lengths["P-ON"], lengths["P-ON at vanilla's rate"]) < lengths["vanilla at P-ON's rate"] / 5
+
+
+class TestPictures:
+    def test_shared_weights_move_the_logits_as_autograd_says(self) -> None:
+        weight = SHARED_WEIGHT.clone().requires_grad_()
+        logits = SHARED_FEATURES @ weight.T
+        cross_entropy(partial_norm(logits, 2.0), torch.tensor([0, 1])).backward()
+        expected = -SHARED_FEATURES @ weight.grad.T
+        found, motion, rates = chapter.shared_rates()
+        torch.testing.assert_close(found, logits.detach())
+        torch.testing.assert_close(motion, expected)
+        step = 1e-6
+        after = SHARED_FEATURES @ (weight.detach() - step * weight.grad).T
+        torch.testing.assert_close((after.norm(dim=1) - found.norm(dim=1)) / step, rates, atol=1e-4, rtol=1e-3)
+
+    def test_margins_are_those_of_plain_descent(self) -> None:
+        signs = torch.tensor([1.0, 1.0, 1.0, -1.0, -1.0, -1.0])
+        points = torch.tensor([[1.0, 0.2], [0.4, 1.6], [1.5, 2.5], [-1.0, -0.2], [-0.4, -1.6], [-2.0, -0.5]])
+        weight = torch.tensor([[0.3, -0.1], [-0.2, 0.2]], requires_grad=True)
+        for _ in range(10):
+            loss = cross_entropy(partial_norm(points @ weight.T, 0.5), (signs < 0).long())
+            weight = (weight - 0.5 * torch.autograd.grad(loss, weight)[0]).detach().requires_grad_()
+        normal = (weight[0] - weight[1]).detach()
+        turn = torch.linspace(0, 2 * math.pi, 3601)
+        best = float((signs[:, None] * (points @ torch.stack([turn.cos(), turn.sin()]))).amin(0).max())
+        assert margins(0.5, (10,)) == pytest.approx(
+            [float((signs * (points @ normal)).min() / normal.norm()) / best], rel=1e-5
+        )
+
+    def test_a_step_lengthens_by_pythagoras(self) -> None:
+        z, label = torch.tensor([[3.0, 1.6]], dtype=torch.float64), torch.tensor([1])
+        g = chapter.loss_gradient(z, label, 2.0)[1]
+        expected = math.hypot(float(z.norm()), 6.0 * float(g.norm()))
+        assert f"becomes {expected:.2f}" in caption(chapter.figure_pythagoras())
+
+
+class TestParts:
+    ROWS = [2.0 + 0.01 * k for k in range(10)]
+
+    def made(self, results: Make, ball: float, penalty: float) -> Results:
+        def moved(by: float) -> list[float]:
+            return [row - by + 0.002 * (-1) ** k for k, row in enumerate(self.ROWS)]
+
+        errors = {NONE: self.ROWS, BALL: moved(ball), PENALTY: moved(penalty), "P-ON": moved(max(ball, penalty))}
+        controls = {NONE: ("vanilla", "P-ON"), BALL: ("P-ON", "P-ON"), PENALTY: ("P-ON", "P-ON")}
+        return results(errors, controls=controls)
+
+    @pytest.mark.parametrize(
+        ("ball", "penalty", "part"), [(0.5, 0.0, 0), (0.0, 0.5, 1), (0.5, 0.5, 2), (-0.5, -0.5, 3)]
+    )
+    def test_the_part_that_helps_is_named(self, results: Make, ball: float, penalty: float, part: int) -> None:
+        runs = self.made(results, ball, penalty)
+        assert (
+            which_part(
+                {
+                    words: runs.compare(arm, NONE)
+                    for words, arm in (("the ball alone", BALL), ("the penalty alone", PENALTY))
+                }
+            )
+            == part
+        )
+        said = caption(chapter.figure_parts(runs))
+        assert said.startswith("<strong>" + ("Only the ball", "Only the penalty", "Each part", "Neither part")[part])
+        asked = chapter.predict_parts(runs).text
+        assert ("Only the ball.", "Only the penalty.", "Each of them.", "Neither.")[part] in asked.partition(
+            "The runs say"
+        )[2]
+
+
+def test_the_course_of_the_lengths_is_told_by_the_numbers() -> None:
+    plain = [5.0, 12.0]
+    courses = [course(plain, behind, radius=2.0) for behind in ([1.0, 2.1], [3.0, 6.0], [4.0, 11.5], [6.0, 5.0])]
+    assert courses == list(range(len(COURSES)))
 
 
 class TestExercises:
@@ -180,11 +259,43 @@ class TestExercises:
             return right(z, target, threshold) * z.norm(dim=1, keepdim=True) / threshold
 
         assert chapter.check_temperature_form(right).passed
-        assert not chapter.check_temperature_form(undamped).passed
+        assert "also multiplies" in chapter.check_temperature_form(undamped).text
+
+    @pytest.mark.parametrize(
+        ("slip", "said"),
+        [
+            ({"cold": False}, "wrong temperature"),
+            ({"project": False}, "radial part is still there"),
+            ({"damp": False}, "also multiplies"),
+            ({"sign": -1.0}, "other way round"),
+            ({"unit": False}, "not along their unit vector"),
+        ],
+    )
+    def test_each_slip_of_the_temperature_form_has_its_hint(self, slip: dict, said: str) -> None:
+        assert chapter.check_temperature_form(partial(_gradient_form)).passed
+        assert said in chapter.check_temperature_form(partial(_gradient_form, **slip)).text
+
+    def test_the_evening_asks_for_pairs_and_says_what_they_allow(self) -> None:
+        said = chapter.check_evening
+        assert said(...).state == "open"
+        assert "two entries" in said({"vanilla": [1.0]}).text
+        assert "two entries" in said([1.0]).text
+        assert "same seeds" in said({"vanilla": [1.0] * 5, "ball": [1.0] * 6}).text
+        assert "too few" in said({"vanilla": [2.0] * 3, "ball": [1.0] * 3}).text
+        assert "percentages" in said({"vanilla": [2.0] * 5, "ball": [math.nan] * 5}).text
+        errors = [20.0, 21.0, 19.5, 20.5, 20.2]
+        assert (
+            "ball is better" in said({"vanilla": errors, "ball": [e - 2 + 0.1 * k for k, e in enumerate(errors)]}).text
+        )
+        assert (
+            "vanilla is better"
+            in said({"vanilla": errors, "ball": [e + 2 + 0.1 * k for k, e in enumerate(errors)]}).text
+        )
+        assert "holds zero" in said({"vanilla": errors, "ball": errors[::-1]}).text
 
     def test_wrong_yet_growing_accepts_any_such_sample(self) -> None:
         assert chapter.check_wrong_yet_growing([1.0, 0.95, 0.9, -1.0], 2).passed
-        assert chapter.check_wrong_yet_growing([0.0, 0.1, 0.05, -2.0, 0.2], 2).passed
+        assert "fewer than 5" in chapter.check_wrong_yet_growing([0.0, 0.1, 0.05, -2.0, 0.2], 2).text
         assert "right, or tied" in chapter.check_wrong_yet_growing([1.0, 0.9, -1.0], 0).text
         assert "One class is ahead" in chapter.check_wrong_yet_growing([1.0, 0.9, -1.0], 1).text
         assert "above the entropy" in chapter.check_wrong_yet_growing([5.0, 5.0, 0.9, -1.0], 2).text

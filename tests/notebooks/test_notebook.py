@@ -29,7 +29,6 @@ ORDER = (  # what every chapter of a paper has; its derivation stands between th
     "Quiz",
     "Further reading",
 )
-LEVELS = ("Warm up", "Work", "Think", "Investigation")
 
 
 def cells(stem: str) -> list[dict[str, Any]]:
@@ -142,13 +141,6 @@ def test_every_exercise_has_a_check_and_a_solution_that_must_pass(stem: str) -> 
     assert all(source.rstrip().endswith(".require()") for source in folded)
     asked = [source for source, _ in code(stem) if "..." in source and re.search(r"\.check_|\bcheck_", source)]
     assert len(asked) == len(exercises)
-
-
-@pytest.mark.parametrize("stem", CHAPTERS)
-def test_exercises_say_level_minutes_and_points(stem: str) -> None:
-    said = re.findall(r"^\*(\w[\w ]*), (?:\d+ minutes|an evening), \d+ points?\.\*", text(stem), flags=re.MULTILINE)
-    assert len(said) == CHAPTERS[stem].chapter.exercises
-    assert set(said) == set(LEVELS)
 
 
 @pytest.mark.parametrize("stem", CHAPTERS)

@@ -8,7 +8,8 @@ import re
 import pytest
 import torch
 
-from companion.page import check_function, check_number, check_numbers, check_truth
+from companion import papers
+from companion.page import check_function, check_number, check_numbers, check_truth, exercise, exercises_table, report
 
 
 def test_number_right_slip_hint_and_open() -> None:
@@ -153,3 +154,72 @@ class TestGradients:
             assert check_function(double, lambda z: 2 * z, [(self.rows,)], **asked).passed
             said = check_function(lost, lambda z: 2 * z, [(self.rows,)], **asked).text
             assert "The values agree, but the gradient does not." in said
+
+
+def remembering(stem: str, key: str):
+    """Make the check of an exercise as a chapter's module has it, or a part of that module."""
+
+    def check(answer: object):
+        return check_number(answer, 2.0, right="Good.", hint="Look again.")
+
+    check.__module__, check.__name__ = f"companion.chapters.{stem}.exercises", f"check_{key}"
+    return exercise(check)
+
+
+def test_the_report_counts_the_last_answer_of_each_exercise(monkeypatch) -> None:
+    monkeypatch.setattr("companion.page.exercises._last", {})
+    stem = "partial_output_norm"
+    first, second, *others = papers.load(stem).exercises
+    total = sum(each.points for each in (first, second, *others))
+    checks = [remembering(stem, each.key) for each in (first, second)]
+
+    def rows() -> dict[str, list[str]]:
+        lines = [[cell.strip() for cell in line.split("|")] for line in report(stem).text.splitlines()]
+        return {name: rest for name, *rest in lines[1:]}
+
+    assert rows()["sum"] == ["", "0", str(total)]
+    checks[0](...)
+    assert rows()[first.title] == ["open", "0", str(first.points)]
+    checks[0](3.0)
+    checks[1](2.0)
+    assert rows()[first.title] == ["not yet", "0", str(first.points)]
+    assert rows()[second.title] == ["right", str(second.points), str(second.points)]
+    assert rows()["sum"] == ["", str(second.points), str(total)]
+    checks[0](2.0)
+    assert rows()["sum"] == ["", str(first.points + second.points), str(total)]
+    checks[1](3.0)
+    assert rows()["sum"] == ["", str(first.points), str(total)], "the last answer counts"
+    remembering("another_chapter", second.key)(2.0)
+    assert rows()["sum"] == ["", str(first.points), str(total)], "an exercise of another chapter"
+
+
+def test_a_solution_cell_gives_no_points_and_takes_none(monkeypatch) -> None:
+    last: dict = {}
+    monkeypatch.setattr("companion.page.exercises._last", last)
+    check = remembering("some", "sum")
+    assert check(2.0).require().passed
+    assert last == {("some", "sum"): "open"}
+    check(3.0)
+    with pytest.raises(AssertionError, match="Not yet"):
+        check(1.0).require()
+    assert last == {("some", "sum"): "not yet"}
+    check(2.0)
+    check(2.0).require()
+    assert last == {("some", "sum"): "right"}
+
+
+def test_the_report_says_when_and_with_which_version() -> None:
+    import companion
+
+    said = report("partial_output_norm").text.splitlines()[-1]
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d[+-]\d\d:\d\d", said), said
+    assert companion.__version__ in said
+
+
+def test_the_teacher_s_table_adds_up() -> None:
+    lines = [
+        [cell.strip() for cell in line.split("|")] for line in exercises_table("partial_output_norm").text.splitlines()
+    ]
+    assert len(lines) == 2 + len(papers.load("partial_output_norm").exercises)
+    for column in (2, 3):
+        assert sum(int(line[column]) for line in lines[1:-1]) == int(lines[-1][column]) > 0

@@ -107,6 +107,7 @@ CONTRAST = {
 CONTRAST_MAY = {"relative_reduction": number, "note": text}
 EXPLORATORY = {**COMPARED, "why": text}
 QUESTION = {"text": text, "choices": list_of(choice), "right": whole(0)}
+EXERCISE = {"key": text, "title": text, "level": one_of(papers.LEVELS), "minutes": whole(1), "points": whole(1)}
 RECIPE = {"paper": a_table, "ours": a_table}
 
 
@@ -114,7 +115,7 @@ def problems(data: dict[str, Any]) -> list[str]:
     """Say what is wrong with a paper's file, one sentence each; an empty list says that nothing is."""
     single = dict.fromkeys((*PARTS, "colour"), a_table)
     lists = {"arms": anything, "claims": anything, "tables": anything, "contrasts": anything, "exploratory": anything}
-    lists["quiz"] = anything
+    lists |= {"quiz": anything, "exercises": anything}
     may = {**PAPER_MAY, **lists, "knobs": a_table, "recipes": a_table}
     found = keys("", data, {**PAPER, **single, "arms": anything}, may)
     if found:
@@ -130,6 +131,7 @@ def problems(data: dict[str, Any]) -> list[str]:
     found += entries("exploratory", data.get("exploratory", []), EXPLORATORY, {"added_after_results": flag})
     found += entries("tables", data.get("tables", []), TABLE, TABLE_MAY) or rows(data.get("tables", []))
     found += entries("quiz", data.get("quiz", []), QUESTION, {}) or right_choices(data.get("quiz", []))
+    found += entries("exercises", data.get("exercises", []), EXERCISE, {})
     for name, recipe in data.get("recipes", {}).items():
         found += keys(f"recipes.{name}", recipe, RECIPE) or recipe_parts(f"recipes.{name}", recipe)
     return found
@@ -156,7 +158,7 @@ def entries(where: str, listed: Any, needed: dict[str, Check], may: dict[str, Ch
         return [f"{where}: must be a list, [[{where}]]; got {listed!r}"]
     found = []
     for at, entry in enumerate(listed, 1):
-        name = (entry.get("id") or entry.get("label")) if isinstance(entry, dict) else None
+        name = (entry.get("id") or entry.get("label") or entry.get("key")) if isinstance(entry, dict) else None
         found += keys(f"{where}, {name or f'entry {at}'}", entry, needed, may)
     return found
 

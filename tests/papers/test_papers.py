@@ -182,7 +182,7 @@ def test_effects_of_the_contrasts_are_those_of_the_tables(paper: papers.Paper) -
             for row in rows
             if (row.ours["better"], row.ours["baseline"]) == arms
             and row.ours.get("setting", setting) == setting
-            and (", " not in row.label or row.label.lower().replace(", ", "/") == setting)
+            and ("setting" in row.ours or ", " not in row.label or row.label.lower().replace(", ", "/") == setting)
         ]
         assert mine, f"{contrast.id}: no printed row names these arms"
         if contrast.effect_basis == "printed":
@@ -266,6 +266,7 @@ MALFORMED = [
     (row(2, lambda r: r.update(reduction=[1.0])), "Table 3, row 1: 'reduction' must have one number for each"),
     (first("contrasts", lambda e: e.update(n=1)), "contrasts, pon-t1-mnist: 'n' must be a whole number >= 2; got 1"),
     (first("contrasts", lambda e: e.update(effect_basis="guess")), "one of: printed, inference"),
+    (first("exercises", lambda e: e.update(level="hard")), "exercises, first_sample: 'level' must be one of: warm up"),
     (first("exploratory", lambda e: e.pop("why")), "exploratory, pon-x-mnist-pon: the key 'why' is missing"),
     (first("quiz", lambda e: e.update(right=3)), "quiz, entry 1: 'right' must be one of at least two choices"),
     (first("quiz", lambda e: e["choices"][0].pop("comment")), "'choices' must be a list, each { says"),

@@ -40,6 +40,7 @@ const make = (values) => {
       for (const event of [`change:${key}`, "change"]) (listeners[event] ?? []).forEach((listener) => listener());
     },
     save_changes() { this.saved += 1; },
+    tell: (event) => (listeners[event] ?? []).forEach((listener) => listener()),
     on(event, listener) { (listeners[event] ??= []).push(listener); },
     off(event, listener) { listeners[event] = (listeners[event] ?? []).filter((other) => other !== listener); },
     count: () => Object.values(listeners).flat().length,
@@ -90,7 +91,7 @@ def open_module(open_page: Any, serve: Any, tmp_path: Path) -> Callable[..., Any
     """Return `open_module(name, one={…}, two={…})`: figures mounted as anywidget does it, one for each keyword.
 
     Each keyword is the id of a figure with the values that differ from the defaults. The page has `models.one`
-    (`values`, `saved`, `set(key, value)`, `count()` of listeners) and `remove.one()`.
+    (`values`, `saved`, `set(key, value)`, `tell(event)`, `count()` of listeners) and `remove.one()`.
     """
 
     def open_one(name: str, **figures: dict[str, Any]) -> Any:

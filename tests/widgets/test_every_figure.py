@@ -259,8 +259,8 @@ def test_without_node_a_sentence_says_what_the_figure_is_about(bare):
     bare.setattr(_still, "find_node", lambda: None)
     face = widgets.static_html("output_ball")
     assert face.endswith(
-        '<p class="luc-live-words">The output ball: one logit vector of two classes, its loss, its entropy, and what the next '
-        "gradient step does to its length.</p></div>"
+        '<p class="luc-live-words">The output ball: one logit vector of two classes, its loss, its entropy, and what gradient '
+        "steps do to its length.</p></div>"
     )
 
 

@@ -44,6 +44,7 @@ def test_reset_goes_back_to_where_the_figure_was_shown(page):
         "label": 1,
         "threshold": 2,
         "clip": False,
+        "rate": 1,
         "compact": False,
     }
     one.get_by_role("button", name="Reset").click()
@@ -52,8 +53,28 @@ def test_reset_goes_back_to_where_the_figure_was_shown(page):
         "label": 0,
         "threshold": 2,
         "clip": False,
+        "rate": 1,
         "compact": False,
     }
+
+
+def test_steps_are_reported_and_a_message_from_the_kernel_clears_the_trail(page):
+    """A button that puts the figure where it stands already changes no value: the message alone says that it was pressed."""
+    one = page.locator("#one")
+    page.evaluate("models.one.set('clip', true); models.one.set('z', [-3.5, 3.5])")
+    one.get_by_role("button", name="Take a step").click()
+    assert page.evaluate("models.one.saved") == 1
+    assert "step 1:" in one.locator(".lf-wide").inner_text()
+    page.evaluate("models.one.tell('msg:custom')")
+    assert "step 1:" not in one.locator(".lf-wide").inner_text()
+
+
+def test_a_removed_figure_takes_no_more_steps(page):
+    page.locator("#one").get_by_role("button", name="Play", exact=True).click()
+    page.evaluate("remove.one()")
+    stopped = page.evaluate("models.one.values.z")
+    page.wait_for_timeout(400)
+    assert page.evaluate("models.one.values.z") == stopped != [1, 2]
 
 
 def test_a_place_that_cannot_be_mounted_keeps_its_fallback(open_places):

@@ -17,6 +17,7 @@ import traitlets
 
 from companion import geometry, widgets
 from companion.methods import partial_norm
+from companion.widgets import _scripts
 
 GRID = [-5.0, -3.5, -2.0, -0.05, 0.0, 0.7, 1.2, 2.5, 5.0]
 THRESHOLDS = [0.5, 2.0, 5.0]
@@ -90,6 +91,73 @@ def test_partial_norm_and_the_gradient_through_it_are_the_library_s(cases, drawn
         (gradient,) = torch.autograd.grad(F.cross_entropy(normed, torch.tensor(case["label"])), z)
         close(shown["normed"], normed)
         close(shown["clipped"], gradient)
+
+
+@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("rate", [1.0, 0.25])
+def test_a_step_follows_the_library_s_gradient(cases, run, clip, rate):
+    given = [{**case, "clip": clip, "rate": rate} for case in cases]
+    for case, shown in zip(given, run("const answer = given.map(descend);", given), strict=True):
+        z = leaf(case["z"])
+        output = partial_norm(z, case["threshold"]) if clip else z
+        (gradient,) = torch.autograd.grad(F.cross_entropy(output, torch.tensor(case["label"])), z)
+        close(shown, z - rate * gradient)
+
+
+def test_it_says_why_it_makes_no_sense_to_go_on(run):
+    states = [
+        {},
+        {"z": [5.0, -5.0]},
+        {"z": [5.0, 3.0]},
+        {"clip": True, "z": [-3.5, 3.5]},
+        {"clip": True, "z": [-3.5, 3.4]},
+        {"z": [4.0, -3.0]},
+        {"z": [4.0, -3.0], "rate": 0.5},
+    ]
+    words = run("const answer = given.map((changes) => halt({ ...defaults, ...changes }));", states)
+    leaves, short = "the next step would leave the picture", "the next step is shorter than 0.001"
+    assert words == ["", leaves, leaves, short, "", "", short]
+
+
+def test_an_arrow_is_cut_at_the_edge_and_at_the_origin_only(run):
+    """From (4, 0) to the right 2 of 4 are left; an arrow that only passes by the origin is whole."""
+    cases = [
+        ([4, 0], [4, 0]),
+        ([4, 0], [1, 0]),
+        ([4, 0], [-5, 0]),
+        ([4, 0], [-5, 0.5]),
+        ([4, 0], [0, -12]),
+        ([6.5, 0], [1, 0]),
+    ]
+    parts = run("const answer = given.map(([z, v]) => visiblePart(z, v, 6));", cases)
+    assert parts == pytest.approx([0.5, 1, 0.8, 1, 0.5, 0])
+    paths = run("const answer = [kit.openPath([0, 0], [2, 0]), kit.arrowPath([0, 0], [2, 0])];")
+    assert [path["shaft"].count("M") for path in paths] == [3, 1]
+    assert [bool(path["head"]) for path in paths] == [False, True]
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_arrows_keep_their_scale_wherever_they_are_drawn_whole(run, label):
+    """What is drawn for the step is 4 √h‖∂L/∂z‖ long, its two parts in proportion, so that their sum is the step's arrow."""
+    code = """
+      const answer = given.map((values) => {
+        const walk = trail(), { image, parts } = picture(walk), tags = { upper: tagAt({}), lower: tagAt({}), first: tagAt({}), second: tagAt({}), radius: tagAt({}) };
+        const now = state(values);
+        drawPicture({ image, parts, tags }, values, now);
+        const ends = (name) => parts[name].head.getAttribute("d").match(/-?[0-9.]+/g).slice(0, 2).map(Number);
+        return Object.fromEntries(["step", "along", "across"].map((name) => [name, ends(name).map((v, i) => (i ? -v : v) - values.z[i])]));
+      });"""
+    zs = [[1.5, 0.7], [0.7, 1.5], [2.5, 1.2], [1.2, 2.9]]
+    values = [{**widgets.values_of("output_ball").defaults, "z": z, "label": label} for z in zs]
+    shown = run(_scripts.read("still.js") + code, values)
+    for z, arrows in zip(zs, shown, strict=True):
+        vector = leaf(z)
+        F.cross_entropy(vector, torch.tensor(label)).backward()
+        step = -vector.grad
+        drawn = 4 * step / step.norm().sqrt()
+        radial, tangential = geometry.split_radial(vector.detach(), drawn)
+        for name, expected in (("step", drawn), ("along", radial), ("across", tangential)):
+            assert arrows[name] == pytest.approx(expected.tolist(), abs=2e-4)
 
 
 def test_pull_on_the_length_is_minus_the_derivative_along_the_ray(cases, drawn):
@@ -197,11 +265,10 @@ def test_a_wrong_value_is_named(model, error, words):
             widgets.OutputBall(**model)
 
 
-def test_the_small_face_has_no_ball(node):
-    full, small = (widgets.static_html("output_ball", compact=compact) for compact in (False, True))
-    ball = re.compile(r'<circle[^>]*class="lf-ball"[^>]*display: none')
-    assert not ball.search(full)
-    assert ball.search(small)
+def test_the_small_face_has_the_ball_and_its_radius(node):
+    small = widgets.static_html("output_ball", compact=True, threshold=1.5)
+    assert re.search(r'<circle[^>]*class="lf-ball"', small)
+    assert "δ = 1.5" in small
     assert "lf-compact" in small
 
 
@@ -211,7 +278,7 @@ def test_the_notebook_class_shows_both_faces(parse):
     assert "application/vnd.jupyter.widget-view+json" in data
     figure.threshold = 3.25
     model = json.loads(parse(figure._repr_mimebundle_()[0]["text/html"]).models[0]["data-model"])
-    assert model == {"z": [1.0, -2.0], "label": 0, "threshold": 3.25, "clip": True, "compact": False}
+    assert model == {"z": [1.0, -2.0], "label": 0, "threshold": 3.25, "clip": True, "rate": 1.0, "compact": False}
 
 
 # ---- in a notebook: links ----

@@ -17,6 +17,7 @@ from companion.chapters.partial_output_norm.exercises import (
     check_temperature_form,
     check_threshold,
     check_wrong_yet_growing,
+    report,
 )
 from companion.chapters.partial_output_norm.first import say_graph_parts, say_in_one_line, say_rival
 from companion.chapters.partial_output_norm.pictures import (
@@ -42,6 +43,7 @@ from companion.chapters.partial_output_norm.recorded import (
     predict_parts,
     predict_radial,
     predict_sign,
+    run_here,
     say_answer,
     say_growing,
     say_length,
@@ -93,7 +95,9 @@ __all__ = [
     "predict_radial",
     "predict_sign",
     "predict_small_run",
+    "report",
     "required_threshold",
+    "run_here",
     "say_answer",
     "say_confidence",
     "say_graph_parts",

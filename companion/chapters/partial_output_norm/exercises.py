@@ -15,10 +15,11 @@ from companion import page, papers
 from companion.chapters.partial_output_norm.ball import loss_gradient, required_threshold
 from companion.geometry import entropy
 from companion.methods.partial_output_norm import partial_norm
-from companion.page import Feedback, Panel, check_function, check_number, feedback
+from companion.page import Feedback, Panel, check_function, check_number, exercise, feedback
 from companion.results import paired
 
 
+@exercise
 def check_first_sample(answer: Any) -> Feedback:
     """Exercise 1: loss minus entropy of the logits (3, 1, 0.5) with the third class true."""
     z = torch.tensor([3.0, 1.0, 0.5], dtype=torch.float64)
@@ -38,6 +39,7 @@ def check_first_sample(answer: Any) -> Feedback:
     )
 
 
+@exercise
 def check_threshold(answer: Any) -> Feedback:
     """Exercise 2: the smallest δ with which ten classes allow 99.9 % confidence."""
     right = required_threshold(0.999, 10)
@@ -54,6 +56,7 @@ def check_threshold(answer: Any) -> Feedback:
     )
 
 
+@exercise
 def check_partial_norm(answer: Any) -> Feedback:
     """Exercise 3: the reader's own partial norm, on rows inside, outside, and at zero, with its gradient."""
     rows = torch.tensor([[3.0, 4.0, 0.0], [0.3, 0.4, 0.0], [0.0, 0.0, 0.0], [-6.0, 8.0, 0.0]], dtype=torch.float64)
@@ -95,6 +98,7 @@ def check_missing_error(answer: Any) -> Feedback:
     )
 
 
+@exercise
 def check_temperature_form(answer: Any) -> Feedback:
     """Exercise 5: the partial norm's gradient as that of a temperature, damped and with its radial part removed."""
     z = torch.tensor([[2.5, 1.2, -3.0], [0.0, 4.0, 3.0]], dtype=torch.float64)
@@ -143,6 +147,7 @@ def _gradient_form(
     return damping * pull if damp else pull
 
 
+@exercise
 def check_wrong_yet_growing(logits: Any, label: Any) -> Feedback:
     """Exercise 6: any logits and a label with two larger ones, and with loss below entropy."""
     if logits is Ellipsis or label is Ellipsis or logits is None:
@@ -179,6 +184,7 @@ def check_wrong_yet_growing(logits: Any, label: Any) -> Feedback:
     )
 
 
+@exercise
 def check_stability_norm(answer: Any) -> Feedback:
     """Exercise 7: the length of the penalty's gradient with respect to the lengths, for a batch of 128 and α = 1."""
     return check_number(
@@ -191,6 +197,7 @@ def check_stability_norm(answer: Any) -> Feedback:
     )
 
 
+@exercise
 def check_evening(errors: Mapping[str, Sequence[float]] | Any) -> Feedback:
     """Exercise 8, the investigation: whether the reader's test errors allow a statement, and which.
 
@@ -232,6 +239,9 @@ def check_evening(errors: Mapping[str, Sequence[float]] | Any) -> Feedback:
         f"{baseline} minus {method}: {page.interval_text(found)} points over {len(one)} seeds; {word}. Say beside it how δ and the rates were chosen, and what "
         "the difference is with both arms at one rate.",
     )
+
+
+report = partial(page.report, "partial_output_norm")
 
 
 def chapter_quiz() -> Panel:

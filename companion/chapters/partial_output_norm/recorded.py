@@ -13,7 +13,7 @@ from companion.page import Prose, predict, say
 from companion.page.recorded import ends, not_usable
 from companion.plots import Shown, Style, forest
 from companion.results import Comparison, Results
-from companion.widgets.draw_curve import DrawCurve
+from companion.widgets import DrawCurve
 
 PAPER = papers.load("partial_output_norm")
 METHOD, WITH_DECAY, DECAY = "P-ON", "P-ON + weight decay", "weight decay"
@@ -37,6 +37,7 @@ figure_search = partial(page.figure_search, method=METHOD)
 say_growing = partial(page.say_growing, arms=("vanilla", "stability only", DECAY))  # without the ball
 table_matched_rate = partial(page.table_matched, pairs=MATCHED)
 say_matched_rate = partial(page.say_matched, pairs=MATCHED)
+run_here = page.run_here
 
 
 def effects() -> dict[str, float]:
@@ -129,11 +130,8 @@ def draw_length(results: Results) -> DrawCurve | Prose:
     if absent := not_usable(results, "vanilla", METHOD):
         return absent
     epochs, values = results.curve("vanilla", "length")
-    other = results.curve(METHOD, "length")[1].mean(axis=0)
-    return DrawCurve.of(
-        epochs, values.mean(axis=0), other=other, name_x="epoch", name_y="mean output length ‖z‖", label="plain cross entropy",
-        other_label=PAPER.method.name, arm=PAPER.colour.token,
-    )  # fmt: skip
+    other = results.curve(METHOD, "length")[1]
+    return DrawCurve.of(epochs, values, name_y="mean output length ‖z‖", other=other, other_arm=METHOD)
 
 
 SIGNS = (

@@ -128,8 +128,7 @@ def say_confidence(outputs: Mapping[str, Tensor], target: Tensor, radius: float)
         else "The floor is out of sight here"
     )
     return say(
-        f"On images that they have not seen, the network behind the ball is right in {right:.1f} % and on average {sure:.1f} % **confident** (its largest "
-        f"probability); the plain one {plain_right:.1f} % and {plain:.1f} %. {lead}: with δ = {radius:g} and {classes} classes no answer can be surer than "
-        f"{ceiling:.0f} %. One factor $1/T$ mends it afterwards, fitted on half of these images (**calibration error**: how far confidence is from accuracy, "
-        f"averaged over bins of confidence):"
+        f"On new images the network behind the ball is right in {right:.1f} % and on average {sure:.1f} % **confident** (its largest probability); the plain "
+        f"one {plain_right:.1f} % and {plain:.1f} %. {lead}: with δ = {radius:g} and {classes} classes no answer can be surer than {ceiling:.0f} %. "
+        f"A temperature mends that afterwards:"
     )
