@@ -4,7 +4,7 @@
 - The Colab button opens the branch `colab`, which holds the notebooks in plain Markdown.
 - Empty places in a page's source are filled: of live figures with values and fallback, of the strip and the map of methods,
   of the methods' descriptions, of the tables of costs, of a chapter's exercises with their points.
-- A chapter has the number of its file's name, not that of its position.
+- A chapter has the number of its file's name, not that of its position; its proofs have the letter of that number, A for 1.
 - Names in code may break at their joints.
 - Docstrings, written to be read in an editor, are made safe for reStructuredText.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.environment.collectors.toctree import TocTreeCollector
+from sphinx_external_toc.collectors import TocTreeCollectorWithStyles
 
 from companion import bench, page, papers, widgets
 
@@ -62,6 +64,15 @@ def let_code_break_at_its_joints(
         context["body"] = "".join(pieces)
 
 
+def call_chapters_only_chapters(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Mark the number in the title of an audit and of proofs, before which the style sheet writes no "Chapter"."""
+    if "body" in context and (pagename.startswith("book/proofs/") or pagename.endswith("_audit")):
+        number = '<span class="section-number'
+        context["body"] = context["body"].replace(number, f"{number} luc-no-chapter", 1)
+
+
 def fill_places(app: Sphinx, docname: str, source: list[str]) -> None:
     """Fill `<div data-widget="name" …></div>` and those with `data-methods`, `data-bench`, `data-exercises` in a Markdown page.
 
@@ -84,17 +95,30 @@ def library_of_methods() -> str:
     return "\n".join(block.format(papers.load(stem).chapter.title, stem) for stem in papers.names())
 
 
-def chapter_number(docname: str) -> int | None:
-    """Return the number in the name of a chapter, `notebooks/06_one_notation`, or None for another page."""
+def chapter_number(docname: str) -> int | str | None:
+    """Return the number in the name of a chapter, `notebooks/06_one_notation`, a letter for proofs, None for another page.
+
+    The proofs of chapter 1, `book/proofs/…`, are A, those of chapter 2 are B.
+    """
+    if docname.startswith("book/proofs/"):
+        return chr(ord("A") - 1 + papers.load(docname.rsplit("/", 1)[-1]).chapter.number)
     found = re.match(r"notebooks/(\d\d)_", docname)
     return int(found[1]) if found else None
 
 
 def number_chapters_by_name(app: Sphinx) -> None:
-    """Let Sphinx's numbering of sections, which counts positions, give every chapter the number of its file's name."""
-    by_position = TocTreeCollector.assign_section_numbers
-    if getattr(by_position, "by_name", False):
-        return
+    """Let the numbering of sections, which counts positions, give every chapter the number of its file's name.
+
+    Jupyter Book's own collector counts once more after Sphinx's, so both are led.
+    """
+    for collector in (TocTreeCollector, TocTreeCollectorWithStyles):
+        by_position = collector.assign_section_numbers
+        if not getattr(by_position, "by_name", False):
+            collector.assign_section_numbers = _by_name(by_position)
+
+
+def _by_name(by_position: Callable[..., list[str]]) -> Callable[..., list[str]]:
+    """Return a numbering of sections that counts by position and then takes the numbers of the names."""
 
     def assign(self: TocTreeCollector, env: BuildEnvironment) -> list[str]:
         before = env.toc_secnumbers
@@ -111,7 +135,7 @@ def number_chapters_by_name(app: Sphinx) -> None:
         return [docname for docname, numbers in env.toc_secnumbers.items() if numbers != before.get(docname)]
 
     assign.by_name = True  # type: ignore[attr-defined]
-    TocTreeCollector.assign_section_numbers = assign  # type: ignore[method-assign]
+    return assign
 
 
 def quiet_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
@@ -160,6 +184,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", point_colab_at_its_branch, priority=900)
     app.connect("html-page-context", let_code_break_at_its_joints, priority=900)
+    app.connect("html-page-context", call_chapters_only_chapters, priority=900)
     app.connect("autodoc-process-docstring", quiet_docstring, priority=400)
     # A change of this file makes every page anew.
     own = int(hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:7], 16)

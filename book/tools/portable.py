@@ -169,6 +169,9 @@ def read_book(root: Path = ROOT) -> Book:
     counters: dict[tuple[str, str], int] = {}
     chapter = 0
     for page, numbered in pages(contents):
+        if numbered and page.startswith("book/proofs/"):
+            scan(book, page, page_markdown(root, page), letter_of_proofs(page), counters)
+            continue
         if numbered:
             chapter = chapter_number(page, after=chapter)
         scan(book, page, page_markdown(root, page), str(chapter) if numbered else "", counters)
@@ -182,8 +185,8 @@ def pages(contents: dict[str, Any]) -> Iterator[tuple[str, bool]]:
     for part in contents.get("parts", ()):
         for entry in part["chapters"]:
             yield entry["file"], bool(part.get("numbered"))
-            for section in entry.get("sections", ()):
-                yield section["file"], False
+            for section in entry.get("sections", ()):  # numbered on within their chapter
+                yield section["file"], bool(part.get("numbered"))
 
 
 def chapter_number(page: str, *, after: int = 0) -> int:
@@ -196,6 +199,13 @@ def chapter_number(page: str, *, after: int = 0) -> int:
     """
     found = re.match(r"notebooks/(\d\d)_", page)
     return int(found[1]) if found else after + 1
+
+
+def letter_of_proofs(page: str) -> str:
+    """Return the letter of a page of proofs, `book/proofs/partial_output_norm`: A for chapter 1, B for chapter 2."""
+    from companion import papers
+
+    return chr(ord("A") - 1 + papers.load(posixpath.basename(page)).chapter.number)
 
 
 def page_markdown(root: Path, page: str) -> str:

@@ -15,6 +15,18 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from companion.page.audit import (
+    claims_table,
+    headlines,
+    not_yet,
+    recorded_runs,
+    table_arms,
+    table_contrasts,
+    table_draws,
+    table_pairs,
+    table_search,
+    when_recorded,
+)
 from companion.page.display import Panel, Prose, equation, say
 from companion.page.exercises import (
     Feedback,
@@ -59,7 +71,6 @@ from companion.page.setup import setup
 from companion.page.source import source_beside
 from companion.page.strip import at_a_glance, fill_places, you_are_here
 from companion.page.tables import (
-    claims_table,
     compare_row,
     error_table,
     interval_text,
@@ -100,6 +111,7 @@ __all__ = [
     "figure_search",
     "fill_places",
     "growing_counts",
+    "headlines",
     "in_words",
     "interval_text",
     "knobs_text",
@@ -107,6 +119,7 @@ __all__ = [
     "matched",
     "not_recorded",
     "not_usable",
+    "not_yet",
     "place_in_search",
     "predict",
     "printed_reductions",
@@ -115,6 +128,7 @@ __all__ = [
     "recipe_table",
     "recorded_arms",
     "recorded_note",
+    "recorded_runs",
     "render_table",
     "report",
     "run_here",
@@ -131,12 +145,18 @@ __all__ = [
     "setup",
     "source_beside",
     "steady_arms",
+    "table_arms",
     "table_beside",
+    "table_contrasts",
+    "table_draws",
     "table_growth",
     "table_matched",
+    "table_pairs",
+    "table_search",
     "table_small_run",
     "table_temperature",
     "table_verdicts",
+    "when_recorded",
     "why_not",
     "you_are_here",
 ]

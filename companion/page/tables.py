@@ -1,4 +1,4 @@
-"""Tables of a page: the paper's beside ours, errors of all arms, what a paper claims and how it trains; and how any table looks."""
+"""Tables of a page: the paper's beside ours, errors of all arms, how a paper trains; and how any table looks."""
 
 from __future__ import annotations
 
@@ -243,17 +243,6 @@ def printed_reductions(paper: str) -> Panel:
             rows.append([row.label, errors, f"{row.reduction:.2f}", f"{computed:.2f}", said])
     head = ["", "printed errors, %", "printed gain, %", "recomputed", ""]
     return render_table(head, rows, caption="Relative gains, recomputed from the printed errors.")
-
-
-def claims_table(paper: str) -> Panel:
-    """Show a paper's numbered claims with our verdicts and conditions.
-
-    Example:
-        >>> "Lemma 2.2" in claims_table("partial_output_norm").text
-        True
-    """
-    rows = [[c.place, c.says, c.verdict, c.condition or "–"] for c in papers.load(paper).claims]
-    return render_table(["place", "the claim, in our words", "verdict", "condition"], rows, prose=True)
 
 
 def recipe_table(paper: str, experiment: str) -> Panel:

@@ -11,8 +11,11 @@ checked, so that a reader pays nothing for it. A trailing ? marks what may be le
     [colour]   token, and light and dark, or spare   its name in CSS, and its two colours, or one of `companion.look.SPARES`
     [knobs]?   how a knob is written in tables, "δ = {:.3g}"
     [[arms]]   label, dash, marker, colour?   how an arm is drawn; of the paper's colour, or "muted": what it is compared with
-    [[claims]]?     id, place, says, verdict (one of VERDICTS), condition?, shown_by (headings of the chapter, "Appendix: heading",
-                    or "tests/…/test_x.py::Class::test_name")
+    [[claims]]?     id, place, says, verdict (one of VERDICTS), condition?, shown_by (headings of the chapter's audit, "Proofs: heading",
+                    or "tests/…/test_x.py::Class::test_name"), material? (the paper stands or falls with it), headline? (one for the first
+                    page), and its outcome: a sentence, or what recorded runs say of it, compared? and curves?
+                    compared: experiment, before? (whose record stands in until that one is there), setting?, better, baseline
+                    curves: experiment, before?, setting?, metric, arms    told from the first epoch to the last
     [[tables]]?     id, unit, metric, note?, rows, inference? (what we reconstructed; never data); a row is
                     dataset, model, baseline, better, reduction, ours?, note?    errors as mean and sd, reduction in percent
                     or, in a table with columns, method, reduction (one a column), ours?, note?
@@ -62,7 +65,8 @@ VERDICTS = {
     "holds when": "does not hold as stated; holds under the condition named",
     "repaired": "the printed formula has a slip; a corrected form exists and the conclusion survives",
     "misprint": "a slip of the pen or of the arithmetic",
-    "measured": "an experimental claim; the tables of the chapter give our numbers",
+    "measured": "an experimental claim; our numbers stand beside it",
+    "open": "our copy does not let us decide",
 }
 """The words a verdict may use, and what each means."""
 
@@ -113,7 +117,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Claim:
-    """One numbered claim of a paper in our words, its verdict and condition, and the sections and tests that show it."""
+    """One claim of a paper in our words, its verdict and condition, the sections and tests that show it, and what came out."""
 
     id: str
     place: str
@@ -121,6 +125,11 @@ class Claim:
     verdict: str
     condition: str
     shown_by: tuple[str, ...]
+    material: bool = False
+    headline: bool = False
+    outcome: str = ""
+    compared: tuple[dict[str, str], ...] = ()
+    curves: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -345,7 +354,8 @@ def _paper(stem: str, data: dict[str, Any]) -> Paper:
 
 
 def _claim(entry: dict[str, Any]) -> Claim:
-    return Claim(**{"condition": "", **entry, "shown_by": tuple(entry["shown_by"])})
+    lists = {key: tuple(entry.get(key, ())) for key in ("shown_by", "compared", "curves")}
+    return Claim(**{"condition": "", **entry, **lists})
 
 
 def _table(entry: dict[str, Any]) -> Table:

@@ -19,6 +19,9 @@ from companion.results.recorded import Results
 from companion.results.recorded import load as load_results
 from companion.results.statistics import Paired
 
+EXPERIMENTS = ("pon-mnist", "pon-graphs")
+"""Those that were recorded first."""
+
 VERDICTS = {
     "agrees": "the interval lies above zero and reaches the paper's effect",
     "larger than printed": "the interval lies above the paper's effect",

@@ -10,7 +10,7 @@ from book.tools import build, portable
 pytestmark = pytest.mark.browser
 
 CONTENTS = [page for page, _ in portable.pages(yaml.safe_load((build.ROOT / "_toc.yml").read_text(encoding="utf-8")))]
-CHAPTERS = [f"notebooks/{path.stem}" for path in build.notebooks()]
+CHAPTERS = [f"notebooks/{path.stem}" for path in build.notebooks() if not path.stem.endswith("_audit")]
 WINDOWS = [
     pytest.param({"width": 1280, "height": 900, "scheme": "light"}, id="desktop-light"),
     pytest.param({"width": 360, "height": 780, "scheme": "dark", "touch": True}, id="phone-dark"),

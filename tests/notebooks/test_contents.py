@@ -31,20 +31,37 @@ def listed() -> list[str]:
     return [page for page, _ in portable.pages(contents()) if page.startswith("notebooks/")]
 
 
+def chapters() -> list[str]:
+    return [page for page in listed() if not page.endswith("_audit")]
+
+
 def test_notebooks_stand_in_the_order_of_their_numbers() -> None:
     assert listed() == sorted(f"notebooks/{path.stem}" for path in build.notebooks())
-    numbers = [portable.chapter_number(page) for page in listed()]
+    numbers = [portable.chapter_number(page) for page in chapters()]
     assert len(set(numbers)) == len(numbers), "two chapters of one number"
 
 
 def test_notebooks_stand_in_a_numbered_part() -> None:
-    assert [page for page, numbered in portable.pages(contents()) if numbered] == listed()
+    numbered = [page for page, numbered in portable.pages(contents()) if numbered]
+    assert [page for page in numbered if page.startswith("notebooks/")] == listed()
+    proofs = [f"book/proofs/{papers.load(page[13:]).stem}" for page in chapters() if page[13:] in papers.names()]
+    assert [page for page in numbered if not page.startswith("notebooks/")] == proofs, "proofs in the order of chapters"
+
+
+def test_an_audit_stands_below_its_chapter() -> None:
+    entries = [entry for part in contents()["parts"] for entry in part["chapters"]]
+    below = {entry["file"]: [section["file"] for section in entry.get("sections", ())] for entry in entries}
+    audits = [page for page in listed() if page.endswith("_audit")]
+    assert audits
+    assert all(page in below[page.removesuffix("_audit")] for page in audits)
 
 
 def test_names_and_numbers_are_those_of_the_plan() -> None:
     assert sorted(TABLE) == TABLE
     assert len({name[:2] for name in PLAN}) == len(PLAN) >= 6
-    assert {path.stem for path in build.notebooks()} <= set(PLAN), "CONTRIBUTING has the plan: 'Add a chapter'"
+    assert {path.stem.removesuffix("_audit") for path in build.notebooks()} <= set(PLAN), (
+        "CONTRIBUTING has the plan: 'Add a chapter'"
+    )
 
 
 METHODS = [name for name in PLAN if (ROOT / "companion" / "methods" / f"{name[3:]}.py").is_file()]
@@ -83,10 +100,11 @@ See {{eq}}`{label}`.
 
 @pytest.fixture(scope="module")
 def small_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build a book of three chapters with gaps in their numbers; the last bears no number in its name."""
+    """Build a book of chapters with gaps in their numbers and a page of proofs; the last bears no number in its name."""
     folder = tmp_path_factory.mktemp("book")
-    names = ("notebooks/00_first", "notebooks/06_second", "other")
+    names = ("notebooks/00_first", "notebooks/06_second", "book/proofs/powergrad_transform", "other")
     (folder / "notebooks").mkdir()
+    (folder / "book" / "proofs").mkdir(parents=True)
     for name in names:
         chapter = CHAPTER.format(title=name[-6:].title(), label=f"eq-{name[-5:]}")
         (folder / f"{name}.md").write_text(chapter, encoding="utf-8")
@@ -109,7 +127,10 @@ def page_of(folder: Path, name: str) -> BeautifulSoup:
     return BeautifulSoup((folder / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
 
 
-@pytest.mark.parametrize(("name", "number"), [("notebooks/00_first", 0), ("notebooks/06_second", 6), ("other", 3)])
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("notebooks/00_first", 0), ("notebooks/06_second", 6), ("book/proofs/powergrad_transform", "C"), ("other", 4)],
+)
 def test_a_built_chapter_bears_the_number_of_its_file(small_book: Path, name: str, number: int) -> None:
     page = page_of(small_book, name)
     numbers = [heading.select_one(".section-number").text.strip() for heading in page.select("h1, h2")]
@@ -119,7 +140,9 @@ def test_a_built_chapter_bears_the_number_of_its_file(small_book: Path, name: st
     ]
     assert links[0].text.startswith(f"{number}. ")
     assert f"({number}.1)" in page.select_one(".eqno").text
-    if "_" in name:
+    if name.startswith("book/"):
+        assert portable.letter_of_proofs(name) == number
+    elif "_" in name:
         assert portable.chapter_number(name) == number, "the plain copies number as the book does"
 
 

@@ -47,6 +47,32 @@ def test_there_are_notebooks_and_every_paper_has_its_own() -> None:
     assert "01_partial_output_norm" in STEMS
     assert set(CHAPTERS) <= set(STEMS)
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(STEMS), "a notebook's name begins with its number"
+    audits = {stem.removesuffix("_audit") for stem in STEMS if stem.endswith("_audit")}
+    assert audits == set(CHAPTERS), "every paper's chapter has its audit, 'NN_stem_audit', and no other has one"
+
+
+@pytest.mark.parametrize("stem", CHAPTERS)
+def test_an_audit_has_what_is_material_first_and_the_ledger_last(stem: str) -> None:
+    audit = f"{stem}_audit"
+    assert (
+        re.search(r"^# (.+): the paper, line by line$", text(audit), flags=re.MULTILINE)[1]
+        == CHAPTERS[stem].chapter.title
+    )
+    sections = re.findall(r"^## (.+)$", text(audit), flags=re.MULTILINE)
+    assert (sections[0], sections[-1]) == ("What is material", "The ledger")
+    assert f"<{stem}>" in text(audit), "it links to its chapter"
+    tables = [source for source, _ in code(audit) if "claims_table(" in source]
+    assert ["material=True" in source for source in tables] == [True, False]
+
+
+@pytest.mark.parametrize("stem", CHAPTERS)
+def test_proofs_have_one_statement_a_section_and_each_is_proved(stem: str) -> None:
+    proofs = (FOLDER.parent / "book" / "proofs" / f"{CHAPTERS[stem].stem}.md").read_text(encoding="utf-8")
+    sections = proofs.split("\n## ")[1:]
+    assert len(sections) >= 1
+    for section in sections:
+        marks = re.findall(r"^```\{prf:(\w+)\}", section, flags=re.MULTILINE)
+        assert marks == ["proposition", "proof"], f"so section and statement have one number: {section.splitlines()[0]}"
 
 
 @pytest.mark.parametrize("stem", CHAPTERS)
@@ -84,7 +110,7 @@ def test_the_strip_names_the_chapters_own_method(stem: str) -> None:
     """Without its own name a chapter's strip would link to the page that shows it."""
     (strip,) = [source for source, _ in code(stem) if "you_are_here(" in source]
     named = re.findall(r'chapter="([^"]+)"', strip)
-    assert named == [CHAPTERS[stem].stem] if stem in CHAPTERS else []
+    assert named == ([CHAPTERS[stem].stem] if stem in CHAPTERS else [])
 
 
 CODE = [(stem, source, cell) for stem in STEMS for source, cell in code(stem)]

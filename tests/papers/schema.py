@@ -72,9 +72,19 @@ PARTS = {  # needed, and what may be left out
 }
 ARM = {"label": text, "dash": one_of(look.DASHES), "marker": text}
 CLAIM = {"id": text, "place": text, "says": text, "verdict": one_of(papers.VERDICTS), "shown_by": list_of(text)}
+CLAIM_MAY = {
+    "condition": text,
+    "outcome": text,
+    "material": flag,
+    "headline": flag,
+    "compared": anything,
+    "curves": anything,
+}
 TABLE = {"id": text, "unit": text, "metric": text, "rows": anything}
 TABLE_MAY = {"note": text, "columns": list_of(text), "inference": a_table}
 OURS = {"experiment": text, "baseline": text, "better": text}
+CURVES = {"experiment": text, "metric": text, "arms": list_of(text)}
+OF_A_RECORD = {"setting": text, "before": text}
 ROW_MAY = {"ours": a_table, "note": text}
 ROW_OF_ERRORS = {"dataset": text, "model": text, "baseline": cell, "better": cell, "reduction": number}
 ROW_OF_REDUCTIONS = {"method": text, "reduction": list_of(number)}
@@ -116,7 +126,7 @@ def problems(data: dict[str, Any]) -> list[str]:
     found += keys("colour", data["colour"], {"token": text, **own})
     found += [f"knobs: {name!r} must be text" for name, form in data.get("knobs", {}).items() if text(form)]
     found += entries("arms", data["arms"], ARM, {"colour": one_of(("muted",))})
-    found += entries("claims", data.get("claims", []), CLAIM, {"condition": text})
+    found += entries("claims", data.get("claims", []), CLAIM, CLAIM_MAY) or outcomes(data.get("claims", []))
     found += entries("contrasts", data.get("contrasts", []), CONTRAST, CONTRAST_MAY)
     found += entries("exploratory", data.get("exploratory", []), EXPLORATORY, {"added_after_results": flag})
     found += entries("tables", data.get("tables", []), TABLE, TABLE_MAY) or rows(data.get("tables", []))
@@ -150,6 +160,17 @@ def entries(where: str, listed: Any, needed: dict[str, Check], may: dict[str, Ch
     for at, entry in enumerate(listed, 1):
         name = (entry.get("id") or entry.get("label") or entry.get("key")) if isinstance(entry, dict) else None
         found += keys(f"{where}, {name or f'entry {at}'}", entry, needed, may)
+    return found
+
+
+def outcomes(claims: list[dict[str, Any]]) -> list[str]:
+    """Say what is wrong with the runs that a claim's outcome is read from, or that a headline has no outcome."""
+    found = []
+    for claim in claims:
+        for part, needed in (("compared", OURS), ("curves", CURVES)):
+            found += entries(f"claims, {claim['id']}, {part}", claim.get(part, []), needed, OF_A_RECORD)
+        if claim.get("headline") and not {"outcome", "compared", "curves"} & set(claim):
+            found.append(f"claims, {claim['id']}: a headline says what came out: outcome, compared or curves")
     return found
 
 

@@ -16,9 +16,12 @@ from typing import Any
 import pytest
 
 from companion import papers
+from companion.experiments.registry import registered
+from companion.page.audit import METRICS
 from tests.papers.schema import problems
 
 ROOT = Path(__file__).parents[2]
+EXPERIMENTS = registered()
 PAPERS = {stem: papers.load(stem) for stem in papers.names()}
 every_paper = pytest.mark.parametrize("paper", PAPERS.values(), ids=PAPERS)
 CLAIMS = [(paper, claim) for paper in PAPERS.values() for claim in paper.claims]
@@ -28,7 +31,7 @@ ROWS = [
 
 
 def notebooks() -> list[Path]:
-    return sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    return sorted(path for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb") if not path.stem.endswith("_audit"))
 
 
 def headings(notebook: Path) -> list[str]:
@@ -49,16 +52,17 @@ def defined(path: Path, names: list[str]) -> bool:
 
 
 def shows(place: str, paper: papers.Paper) -> bool:
-    """Whether what ``shown_by`` names exists: a test, a heading of the appendix, a heading of the chapter."""
+    """Whether what ``shown_by`` names exists: a test, a heading of the proofs, a heading of the audit."""
     if place.startswith("tests/"):
         path, *names = place.split("::")
         return defined(ROOT / path, names)
     if not paper.chapter.written:
         return False
-    if place.startswith("Appendix: "):
-        appendix = ROOT / "book" / f"appendix_{paper.stem}.md"
-        return appendix.is_file() and f"## {place.removeprefix('Appendix: ')}\n" in appendix.read_text(encoding="utf-8")
-    return any(place in heading for heading in headings(ROOT / "notebooks" / f"{paper.chapter.notebook}.ipynb"))
+    if place.startswith("Proofs: "):
+        proofs = ROOT / "book" / "proofs" / f"{paper.stem}.md"
+        return proofs.is_file() and f"## {place.removeprefix('Proofs: ')}\n" in proofs.read_text(encoding="utf-8")
+    audit = ROOT / "notebooks" / f"{paper.chapter.notebook}_audit.ipynb"
+    return audit.is_file() and any(place in heading for heading in headings(audit))
 
 
 # --- the files -------------------------------------------------------------------------------------------------------
@@ -104,27 +108,49 @@ def test_no_claim_comes_twice(paper: papers.Paper) -> None:
 @pytest.mark.parametrize(("paper", "claim"), CLAIMS, ids=[f"{paper.stem}-{claim.id}" for paper, claim in CLAIMS])
 def test_claim_names_its_condition_and_what_shows_it(paper: papers.Paper, claim: papers.Claim) -> None:
     assert claim.condition or claim.verdict in ("holds", "measured")
+    assert claim.verdict != "measured" or claim.compared or claim.curves or claim.outcome
     assert "false" not in claim.condition.lower(), "state when it holds instead"
     assert claim.shown_by or not paper.chapter.written
     for place in claim.shown_by:
-        assert shows(place, paper), f"{place!r} is no test, and no heading of the chapter or its appendix"
+        assert shows(place, paper), f"{place!r} is no test, and no heading of the audit or the proofs"
 
 
 def test_what_does_not_exist_shows_nothing() -> None:
     paper = PAPERS["partial_output_norm"]
     here = "tests/papers/test_papers.py"
     assert shows(f"{here}::test_what_does_not_exist_shows_nothing", paper)
-    assert shows("The claims", paper)
+    assert shows("The ledger", paper)
     wrong = (
         f"{here}::test_nothing",
         "tests/papers/test_gone.py",
         "tests/symbolic/test_partial_output_norm.py::TestObjects::test_values_inside_and_outside",  # of another class
         "No such heading",
-        "Appendix: No such heading",
+        "Proofs: No such heading",
     )
     assert [place for place in wrong if shows(place, paper)] == []
     unwritten = replace(paper, chapter=replace(paper.chapter, written=False))
-    assert not shows("The claims", unwritten), "without a chapter there is no heading"
+    assert not shows("The ledger", unwritten), "without a chapter there is no heading"
+
+
+@every_paper
+def test_a_papers_material_claims_are_few_and_say_what_came_out(paper: papers.Paper) -> None:
+    material = [claim for claim in paper.claims if claim.material]
+    assert (6 <= len(material) <= 10) == paper.chapter.written or not paper.chapter.written
+    assert all(claim.outcome or claim.compared or claim.curves for claim in material)
+    assert len([claim for claim in paper.claims if claim.headline]) <= 3
+
+
+@every_paper
+def test_what_a_claim_reads_from_runs_names_arms_that_are_run(paper: papers.Paper) -> None:
+    for claim in paper.claims:
+        for entry in (*claim.compared, *claim.curves):
+            experiment = EXPERIMENTS[entry["experiment"]]
+            there = {arm.name for arm in experiment.arms} | {control.name for control in experiment.controls}
+            arms = entry.get("arms") or [entry["better"], entry["baseline"]]
+            assert set(arms) <= there, (claim.id, entry)
+            assert entry.get("setting") in {None, *(setting.name for setting in experiment.settings)}, claim.id
+            assert entry.get("metric") in {None, *METRICS}, claim.id
+            assert entry.get("before") in {None, *EXPERIMENTS}, claim.id
 
 
 # --- the tables, contrasts and recipes --------------------------------------------------------------------------------
@@ -223,9 +249,13 @@ MALFORMED = [
     (first("arms", lambda e: e.update(dash="wavy")), "arms, P-ON: 'dash' must be one of: solid, dashed"),
     (lambda d: d.update(claims={"id": "x"}), r"claims: must be a list, \[\[claims\]\]"),
     (lambda d: d.update(claims=["x"]), "claims, entry 1: must be a table with the keys id, place"),
-    (first("claims", lambda e: e.pop("says")), "claims, pon-intro: the key 'says' is missing; needed are: id"),
+    (first("claims", lambda e: e.pop("says")), "claims, pon-discrepancy: the key 'says' is missing; needed are: id"),
     (first("claims", lambda e: e.update(verdict="true")), "'verdict' must be one of: holds, .* got 'true'"),
     (first("claims", lambda e: e.update(shown_by="x")), "'shown_by' must be a list, each text; got 'x'"),
+    (first("claims", lambda e: e.update(material="yes")), "'material' must be true or false; got 'yes'"),
+    (first("claims", lambda e: e.update(headline=True)), "pon-discrepancy: a headline says what came out"),
+    (first("claims", lambda e: e.update(compared=[{"experiment": "x"}])), "compared, entry 1: the key 'baseline' is m"),
+    (first("claims", lambda e: e.update(curves="length")), r"pon-discrepancy, curves: must be a list, \[\["),
     (row(0, rename("better", "arm")), "Table 1, row 1: the key 'better' is missing; needed are: dataset, model"),
     (row(0, lambda r: r.update(arm=1)), "Table 1, row 1: unknown key 'arm'; known are: dataset"),
     (row(0, lambda r: r.update(baseline=1.6)), "'baseline' must be two numbers"),

@@ -96,6 +96,43 @@ def test_stretching_short_logits() -> None:
         assert slopes([0.1, -0.1], label, 2.0)[1] < 1e-12, "on the class axis nothing is left"
 
 
+def test_errors_are_bounded_by_the_mean_loss() -> None:
+    generator = torch.Generator().manual_seed(0)
+    z = 3 * torch.randn(20_000, 4, generator=generator, dtype=torch.float64)
+    label = torch.randint(4, (20_000,), generator=generator)
+    losses = cross_entropy(z, label, reduction="none")
+    wrong = z.argmax(1) != label
+    assert losses[wrong].min() >= math.log(2)
+    assert float(losses.mean()) / math.log(2) >= float(wrong.double().mean())
+    assert losses[~wrong].max() > math.log(2), "a right answer may have a larger loss"
+
+
+def test_weight_decay_scales_all_logits_alike_only_without_biases() -> None:
+    def logits(factor: float, biases: float) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(1)
+        x = torch.randn(50, 6, generator=generator, dtype=torch.float64)
+        for size in ((6, 8), (8, 8), (8, 3)):
+            w, b = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in (size, size[1:]))
+            x = (x if size[0] == 6 else x.relu()) @ (factor * w) + factor * biases * b
+        return x
+
+    torch.testing.assert_close(logits(0.9, 0.0), 0.9**3 * logits(1.0, 0.0))
+    ratio = logits(0.9, 1.0) / logits(1.0, 1.0)
+    assert ratio.std() > 0.01, "with biases no common factor is left"
+
+
+def test_lengths_grow_without_end_and_the_loss_dies() -> None:
+    """Proofs, Proposition on the ball's inside: after time t the loss is at most L(u) + ‖z(0) − u‖²/2t for every u."""
+    z = torch.tensor([[2.5, 1.2, -1.0]], dtype=torch.float64)
+    label, start = torch.tensor([2]), torch.tensor([[2.5, 1.2, -1.0]], dtype=torch.float64)
+    for _ in range(20_000):  # time 200
+        z = z - 0.01 * (torch.softmax(z, 1) - torch.nn.functional.one_hot(label, 3))
+    u = torch.tensor([[-3.0, -3.0, 6.0]], dtype=torch.float64)
+    bound = float(cross_entropy(u, label)) + float((start - u).square().sum()) / (2 * 200)
+    assert float(cross_entropy(z, label)) <= bound
+    assert float(torch.linalg.vector_norm(z)) > 3
+
+
 # --- the printed tables --------------------------------------------------------------------------------------------
 
 EXPECTED = {  # recomputed to three decimals; the paper cuts or rounds to two
