@@ -121,19 +121,24 @@ def _compared(paper: papers.Paper, entry: Mapping[str, str], recorded: Mapping[s
     what, runs = f"{arms[0]} against {arms[1]}", _stands_in(entry, recorded, arms)
     if runs is None:
         return f"{what[0].upper()}{what[1:]}: not recorded yet."
-    fixed = [
-        contrast
-        for contrast in paper.contrasts
-        if (contrast.experiment, f"{contrast.data}/{contrast.model}", contrast.better, contrast.baseline)
-        == (runs.name, runs.settings[0], *arms)
-    ]
-    one = runs.compare(*arms, effect=fixed[0].effect if fixed else None, n=fixed[0].n if fixed else None)
+    one = _judged(paper, runs, arms)
     where = f"{_named(paper, runs)}, {what}"
     if one.state != "ok":
         lost = [f"{n} of {one.n} runs of {arm} diverged" for arm, n in zip(arms, one.diverged, strict=True) if n]
         return f"{where}: {'; '.join(lost) or one.state}."
     word = f", **{one.word}**" if one.word else ""
     return f"{where}: {interval_text(one)}, n = {one.n}{word}{_at_equal_rates(one)}."
+
+
+def _judged(paper: papers.Paper, runs: Results, arms: tuple[str, str]) -> Comparison:
+    """Compare two arms with the effect and the number of seeds that a contrast has fixed, if there is one."""
+    fixed = [
+        contrast
+        for contrast in paper.contrasts
+        if (contrast.experiment, f"{contrast.data}/{contrast.model}", contrast.better, contrast.baseline)
+        == (runs.name, runs.settings[0], *arms)
+    ]
+    return runs.compare(*arms, effect=fixed[0].effect if fixed else None, n=fixed[0].n if fixed else None)
 
 
 def _at_equal_rates(one: Comparison) -> str:
@@ -193,7 +198,9 @@ def _shown(claim: papers.Claim) -> str:
 
 
 def headlines(paper: str, recorded: Mapping[str, Results] | None = None) -> Prose:
-    """Return the claims that the first page names, a line each: what is claimed, the verdict, what came out.
+    """Return what the first page says of a paper, a line for each claim that has a headline.
+
+    In a headline ``{0}`` stands for what the records say of the claim's first comparison, ``{1}`` for its second.
 
     Args:
         paper: its stem.
@@ -205,12 +212,20 @@ def headlines(paper: str, recorded: Mapping[str, Results] | None = None) -> Pros
     """
     told = papers.load(paper)
     runs = recorded_runs(*told.recipes) if recorded is None else recorded
-    lines = [
-        f"- {claim.says} *{claim.verdict}*: {claim_outcome(told, claim, runs)}"
-        for claim in told.claims
-        if claim.headline
+    found = [
+        (claim, [_in_short(told, entry, runs) for entry in claim.compared]) for claim in told.claims if claim.headline
     ]
-    return Prose("\n".join(lines))
+    return Prose("\n".join(f"- {claim.headline.format(*words)}" for claim, words in found))
+
+
+def _in_short(paper: papers.Paper, entry: Mapping[str, str], recorded: Mapping[str, Results]) -> str:
+    """Return the verdict on a claim's comparison with its interval; runs of a first recording stand in for nothing here."""
+    arms = (entry["better"], entry["baseline"])
+    runs = _stands_in({**entry, "before": None}, recorded, arms)
+    one = _judged(paper, runs, arms) if runs else None
+    if one is None or one.word is None:
+        return "not recorded yet"
+    return f"**{one.word}**, {interval_text(one)}" if one.interval else f"**{one.word}**, since runs diverged"
 
 
 # --- comparisons ------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from companion import look, papers
+from companion.page.audit import headlines
 from companion.page.display import MUTED, RULE, SANS, Panel, inline, plain, style
 from companion.papers import Paper
 
@@ -98,11 +99,12 @@ _PLACE = re.compile(r"""<div data-methods="([^"]*)"(?: data-chapters="([^"]*)")?
 
 
 def fill_places(text: str) -> str:
-    """Fill the empty places of the strip and of the map in a page's source, so that no page repeats them.
+    """Fill the empty places of the strip, of the map and of what holds in a page's source, so that no page repeats them.
 
     Args:
         text: a page in Markdown; a place is ``<div data-methods="strip" data-chapters="../notebooks/"></div>``, or
-            ``"map"``, with the way from the page to the chapters. What is not such a place stays as it is.
+            ``"map"``, with the way from the page to the chapters, or ``"headlines"``, what holds of each written chapter. What is not such a place
+            stays as it is.
 
     Raises:
         ValueError: a place asks for something else.
@@ -118,7 +120,9 @@ def fill_places(text: str) -> str:
             return _strip(folder=folder)
         if match[1] == "map":
             return _map(folder)
-        raise ValueError(f"data-methods must be 'strip' or 'map', got {match[1]!r}")
+        if match[1] == "headlines":
+            return "\n".join(headlines(paper.stem).markdown for paper in methods() if paper.chapter.written)
+        raise ValueError(f"data-methods must be 'strip', 'map' or 'headlines', got {match[1]!r}")
 
     return _PLACE.sub(fill, text)
 

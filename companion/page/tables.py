@@ -195,7 +195,7 @@ def table_verdicts(
     head = ["", "paper's gain", "baseline, error %", "with the method", "our gain [95 %]", "verdict"]
     left_out = f" Not run: {', '.join(absent)}." if absent else ""
     caption = f"Gains in points of test error, each arm at its own learning rate; a dash where the paper prints no number.{left_out}"
-    return render_table(head, rows, caption=caption) if rows else render_table(head[:1], [["*Nothing recorded yet.*"]])
+    return render_table(head, rows, caption=caption) if rows else render_table(head[:1], [["*Not recorded yet.*"]])
 
 
 def _knob_forms() -> dict[str, str]:

@@ -12,8 +12,8 @@ checked, so that a reader pays nothing for it. A trailing ? marks what may be le
     [knobs]?   how a knob is written in tables, "δ = {:.3g}"
     [[arms]]   label, dash, marker, colour?   how an arm is drawn; of the paper's colour, or "muted": what it is compared with
     [[claims]]?     id, place, says, verdict (one of VERDICTS), condition?, shown_by (headings of the chapter's audit, "Proofs: heading",
-                    or "tests/…/test_x.py::Class::test_name"), material? (the paper stands or falls with it), headline? (one for the first
-                    page), and its outcome: a sentence, or what recorded runs say of it, compared? and curves?
+                    or "tests/…/test_x.py::Class::test_name"), material? (the paper stands or falls with it), headline? (what the first
+                    page says of it; {0} stands for its first comparison), and its outcome: a sentence, or what recorded runs say of it, compared? and curves?
                     compared: experiment, before? (whose record stands in until that one is there), setting?, better, baseline
                     curves: experiment, before?, setting?, metric, arms    told from the first epoch to the last
     [[tables]]?     id, unit, metric, note?, rows, inference? (what we reconstructed; never data); a row is
@@ -126,7 +126,7 @@ class Claim:
     condition: str
     shown_by: tuple[str, ...]
     material: bool = False
-    headline: bool = False
+    headline: str = ""
     outcome: str = ""
     compared: tuple[dict[str, str], ...] = ()
     curves: tuple[dict[str, Any], ...] = ()

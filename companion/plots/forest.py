@@ -57,6 +57,9 @@ def draw_forest(
     if not rows:
         raise ValueError("no rows to draw")
     written = [_numbers(interval, digits) for _, _, interval in rows] if numbers is None else list(numbers)
+    narrow = narrow or _too_wide(
+        ax, [label for label, _, _ in rows], written
+    )  # then the words stand above their intervals
     muted = tokens()["muted"]
     if not narrow:
         ax.axvline(0.0, color=muted, linewidth=0.8)
@@ -82,8 +85,8 @@ def _draw_row(ax: Axes, narrow: bool, place: int, label: str, look: Style, inter
     ax.plot([interval.mean], [place], look.marker, color=look.color, markersize=6.5)
     if narrow:  # the words stand above their interval, so the line at zero leaves room for them
         ax.vlines(0.0, place - 0.38, place + 0.14, color=tokens()["muted"], linewidth=0.8)
-        number = f"{label}  {number}"
-    ax.annotate(
+        number = f"{label}\n{number}" if _is_phone(ax) and len(label) + len(number) > 42 else f"{label}  {number}"
+    written = ax.annotate(
         number,
         (0.0 if narrow else 1.0, place),
         xycoords=("axes fraction", "data"),
@@ -94,6 +97,17 @@ def _draw_row(ax: Axes, narrow: bool, place: int, label: str, look: Style, inter
         va="bottom" if narrow else "center",
         annotation_clip=False,
     )
+    written.set_in_layout(not narrow)  # a long line may reach beyond the intervals, and must not shrink them
+
+
+def _too_wide(ax: Axes, labels: Sequence[str], numbers: Sequence[str]) -> bool:
+    """Say whether names and numbers beside the intervals would leave them less than half of the picture."""
+    pixels = 8.0 * (max(map(len, labels)) + max(map(len, numbers)))
+    return pixels > 50.0 * float(ax.figure.get_figwidth())
+
+
+def _is_phone(ax: Axes) -> bool:
+    return float(ax.figure.get_figwidth()) < 5.0
 
 
 def _numbers(interval: Interval, digits: int) -> str:
@@ -175,7 +189,7 @@ def forest(
         alt=alt,
         caption=caption,
         width=width,
-        height=110.0 + 34.0 * len(rows),
-        narrow_height=110.0 + 52.0 * len(rows),
+        height=110.0 + (44.0 if width == "wide" else 34.0) * len(rows),
+        narrow_height=110.0 + (68.0 if width == "wide" else 52.0) * len(rows),
         name=name,
     )

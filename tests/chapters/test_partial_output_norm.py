@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +16,6 @@ from companion.chapters.partial_output_norm.pictures import SHARED_FEATURES, SHA
 from companion.chapters.partial_output_norm.recorded import BALL, NONE, PENALTY, which_part
 from companion.chapters.partial_output_norm.small_run import COURSES, course
 from companion.methods import partial_norm
-from companion.page.recorded import matched
 from companion.results import Results
 
 Make = Callable[..., Results]
@@ -51,41 +49,15 @@ def test_quiz_has_five_questions() -> None:
     assert chapter.chapter_quiz().html.count("<fieldset>") == 5
 
 
-def test_what_the_first_page_says_of_the_recorded_runs_holds() -> None:
-    page = " ".join((Path(__file__).parents[2] / "book" / "index.md").read_text(encoding="utf-8").split())
-    mnist, graphs = chapter.load("pon-mnist"), chapter.load("pon-graphs")
-
-    assert (
-        "the penalty alone lowers the test error, by less than the paper’s text lets one reconstruct; so do both parts"
-        in page
-    )
-    for better in ("stability only", "P-ON"):
-        gain = mnist.compare(better, "vanilla")
-        assert gain.low > 0
-        assert gain.high < min(
-            c.effect
-            for c in chapter.PAPER.contrasts
-            if c.better in ("stability only", "P-ON + weight decay") and c.data == "mnist"
-        )
-
-    assert "weight decay broke down in most runs; with the method it did not" in page
-    assert mnist.diverged("weight decay") > len(mnist.seeds("weight decay")) / 2
-    _, same = mnist.same_rate("P-ON + weight decay", "weight decay")
-    assert len(mnist.seeds(same)) == 5
-    assert mnist.diverged(same) == 0
-    assert mnist.knobs(same)["lr"] == mnist.knobs("weight decay")["lr"]
-
-    assert "stays clear at both of two equal learning rates" in page
-    for own in matched({"pon-graphs": graphs}, chapter.MATCHED).values():
-        assert own.controlled
-        for side in (1, -1):
-            assert not all(min(side * gain.low, side * gain.high) > 0 for gain in (own, *own.equal_rates))
-
-    assert "the vectors stay far shorter all the same" in page
-    lengths = {
-        arm: mnist.final(arm, "length").mean() for arm in ("P-ON", "P-ON at vanilla's rate", "vanilla at P-ON's rate")
-    }
-    assert max(lengths["P-ON"], lengths["P-ON at vanilla's rate"]) < lengths["vanilla at P-ON's rate"] / 5
+def test_the_answer_quotes_the_record_and_the_paper(results: Make) -> None:
+    rows = [1.6 + 0.01 * k for k in range(10)]
+    better = [row - 0.2 + 0.002 * (-1) ** k for k, row in enumerate(rows)]
+    runs = results({"weight decay": rows, "P-ON + weight decay": better})
+    said = chapter.say_answer(runs["mnist/mlp-3"]).markdown
+    assert "lowers the test error on top of weight decay: +0.20 [" in said
+    assert "the paper prints +0.50" in said
+    worse = results({"weight decay": better, "P-ON + weight decay": rows})
+    assert "raises the test error" in chapter.say_answer(worse["mnist/mlp-3"]).markdown
 
 
 class TestPictures:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from companion import page
+from companion.page import interval_text
+from companion.page.figures import _Multiple
 from companion.results import Results, share_of_orders
 from tests.recorded import ARMS
 
@@ -91,18 +93,33 @@ def test_forest_counts_what_is_clear_and_what_stays_at_equal_rates(results: Make
     own = {"vanilla": [3.0, 3.1, 3.2], "P-ON": [2.0, 2.1, 2.3]}
     stays = {"vanilla at P-ON's rate": [2.5, 2.6, 2.8], "P-ON at vanilla's rate": [2.6, 2.8, 2.7]}
     goes = {**stays, "P-ON at vanilla's rate": [3.0, 3.0, 3.3]}
+    effects = {"mnist/mlp-3": 0.5, "mnist/mlp-3, with weight decay": 0.5}
     for equal, kept in ((stays, 1), (goes, 0), ({}, 0)):
-        shown = page.figure_forest({"pon-mnist": results({**own, **equal})}, PAIRS, effects={"mnist/mlp-3": 0.5})
-        assert f"1 of 1 differences are clear of zero; with both arms at one rate, {kept} of them" in caption(shown)
-        assert "Left out, for want of runs that can be compared: mnist/mlp-3, with weight decay." in caption(shown)
-        rows = 2 + len(equal)  # ours at the own rates, and the paper's
-        assert shown.alt.startswith(f"{rows} differences with their intervals")
-        assert "mnist/mlp-3: the paper" in shown.svg
+        shown = page.figure_forest({"pon-mnist": results({**own, **equal})}, PAIRS, effects=effects)
+        said = f"1 of the 1 differences are clear of zero at each arm's own learning rate; with both arms at one rate, {kept} of them"
+        assert said in caption(shown)
+        assert "Left out: mnist/mlp-3, with weight decay (not run)." in caption(shown)
+        assert shown.alt.startswith(f"{1 + len(equal)} differences with their intervals")
+        assert "paper +0.50" in shown.svg.replace("&#43;", "+")
     unclear = results({"vanilla": [2.0, 2.1, 2.2], "P-ON": [2.1, 2.0, 2.3]})
-    assert "0 of 1 differences are clear" in caption(page.figure_forest({"pon-mnist": unclear}, PAIRS[:1]))
+    assert "No difference is clear of zero" in caption(page.figure_forest({"pon-mnist": unclear}, PAIRS[:1], effects=effects))
+
+
+def test_forest_is_drawn_in_multiples_of_the_papers_effect(results: Make) -> None:
+    found = results({"vanilla": [3.0, 3.1, 3.2], "P-ON": [2.0, 2.1, 2.3]})["mnist/mlp-3"].compare("P-ON", "vanilla", effect=0.5)
+    one = _Multiple(found, found.effect)
+    assert (one.mean, one.low, one.high) == pytest.approx((found.mean / 0.5, found.low / 0.5, found.high / 0.5))
+
+
+def test_verdicts_stand_beside_both_errors(results: Make) -> None:
+    runs = {"pon-mnist": results({"vanilla": [3.0, 3.1, 3.2], "P-ON": [2.0, 2.1, 2.3]})}
+    said = page.table_verdicts(runs, PAIRS, effects={"mnist/mlp-3": 0.5}).text
+    found = runs["pon-mnist"].compare("P-ON", "vanilla", effect=0.5)
+    assert [part in said for part in ("+0.50", "3.10 ± 0.10", "2.13 ± 0.15", interval_text(found), found.word)] == [True] * 5
+    assert "Not run: mnist/mlp-3, with weight decay." in said
 
 
 def test_forest_without_a_row_says_why(results: Make) -> None:
     lost = results(ERRORS, curves={("vanilla", "train_loss"): [1, 1, 1, 1, float("nan")]})
-    assert page.figure_forest({"pon-mnist": lost}, PAIRS[:1]).markdown == "*Nothing to compare yet:* diverged."
-    assert "not run" in page.figure_forest({}, PAIRS).markdown
+    assert page.figure_forest({"pon-mnist": lost}, PAIRS[:1], effects={"mnist/mlp-3": 0.5}).markdown == "*Nothing to compare yet:* diverged."
+    assert "not run" in page.figure_forest({}, PAIRS, effects={}).markdown

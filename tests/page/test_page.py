@@ -156,9 +156,10 @@ class TestHead:
             you_are_here(*places, chapter=chapter)
 
     def test_glance(self) -> None:
-        shown = soup(at_a_glance(able=["do `this`"], before="calculus", minutes={"reading": "5 minutes"}))
+        shown = soup(at_a_glance(able=["do `this`"], before="calculus", minutes={"CPU": "1 minute"}))
         assert shown.select_one("li code").text == "this"
-        assert [term.text for term in shown.select("dt")] == ["reading"]
+        assert [term.text for term in shown.select("dt")] == ["reading", "CPU"]
+        assert shown.select_one("[data-counted=reading]"), "the build counts and writes it there"
         with pytest.raises(ValueError, match="how long"):
             at_a_glance(able=["x"], before="", minutes={})
 
@@ -175,6 +176,7 @@ class TestFirstPage:
         assert links == {f"../notebooks/{name}.html" for name in written}
         assert filled.select("nav.luc-strip li"), "the strip has its place"
         assert filled.select("dl.luc-map dd"), "the map has its place"
+        assert page.headlines("partial_output_norm").markdown.splitlines()[0] in fill_places(source), "what holds has its place"
 
     def test_map_has_every_method_with_its_places_and_no_link_before_its_chapter(self) -> None:
         shown = BeautifulSoup(fill_places(MAP), "html.parser")
@@ -185,7 +187,7 @@ class TestFirstPage:
             assert bool(said.select("a")) == paper.chapter.written == (not said.select(".luc-soon"))
 
     def test_another_place_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="must be 'strip' or 'map', got 'list'"):
+        with pytest.raises(ValueError, match="must be 'strip', 'map' or 'headlines', got 'list'"):
             fill_places('<div data-methods="list"></div>')
 
 

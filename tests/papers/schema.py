@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -76,7 +77,7 @@ CLAIM_MAY = {
     "condition": text,
     "outcome": text,
     "material": flag,
-    "headline": flag,
+    "headline": text,
     "compared": anything,
     "curves": anything,
 }
@@ -169,8 +170,9 @@ def outcomes(claims: list[dict[str, Any]]) -> list[str]:
     for claim in claims:
         for part, needed in (("compared", OURS), ("curves", CURVES)):
             found += entries(f"claims, {claim['id']}, {part}", claim.get(part, []), needed, OF_A_RECORD)
-        if claim.get("headline") and not {"outcome", "compared", "curves"} & set(claim):
-            found.append(f"claims, {claim['id']}: a headline says what came out: outcome, compared or curves")
+        asked = {int(place) for place in re.findall(r"\{(\d)\}", claim.get("headline", ""))}
+        if asked - set(range(len(claim.get("compared", ())))):
+            found.append(f"claims, {claim['id']}: the headline asks for a comparison that is not there")
     return found
 
 

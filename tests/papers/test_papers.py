@@ -253,7 +253,10 @@ MALFORMED = [
     (first("claims", lambda e: e.update(verdict="true")), "'verdict' must be one of: holds, .* got 'true'"),
     (first("claims", lambda e: e.update(shown_by="x")), "'shown_by' must be a list, each text; got 'x'"),
     (first("claims", lambda e: e.update(material="yes")), "'material' must be true or false; got 'yes'"),
-    (first("claims", lambda e: e.update(headline=True)), "pon-discrepancy: a headline says what came out"),
+    (
+        first("claims", lambda e: e.update(headline="It gains {0}.")),
+        "pon-discrepancy: the headline asks for a comparison",
+    ),
     (first("claims", lambda e: e.update(compared=[{"experiment": "x"}])), "compared, entry 1: the key 'baseline' is m"),
     (first("claims", lambda e: e.update(curves="length")), r"pon-discrepancy, curves: must be a list, \[\["),
     (row(0, rename("better", "arm")), "Table 1, row 1: the key 'better' is missing; needed are: dataset, model"),

@@ -101,8 +101,8 @@ def figure_parts(results: Results) -> Shown | Prose:
         "adds to it" if own.low > 0 else "takes from it" if own.high < 0 else "adds nothing that these runs could tell"
     )
     caption = (
-        f"{lead} lowers the error clearly by itself. All four networks at the learning rate {knobs['lr']:.2g}, with δ = {knobs['threshold']:.3g} and "
-        f"α = {knobs['stability']:.2g} where they are turned on; the error of neither minus that of each, points, 95 % intervals. Beside the penalty the "
+        f"{lead} lowers the error clearly by itself. All four networks have the whole method's learning rate, δ and α ({page.knobs_text(knobs)}), where they are "
+        f"turned on; the error of neither minus that of each, points, 95 % intervals. Beside the penalty the "
         f"ball {adds}: {page.interval_text(own)}."
     )
     alt = "Three differences with intervals: " + ", ".join(
@@ -281,8 +281,10 @@ def say_what_holds(recorded: Mapping[str, Results]) -> Prose:
     words = {word: sum(one.word == word for one in judged) for word in dict.fromkeys(one.word for one in judged)}
     listed = ", ".join(f"*{word}* {count} time{'s' * (count > 1)}" for word, count in words.items())
     clear = [name for name, one in found.items() if one.state == "ok" and one.low > 0]
+    lost = [name for name, one in found.items() if one.state == "diverged"]
     return say(
         f"Of the {len(judged)} printed gains that we could judge: {listed}.",
         f"A gain is clear of zero in: {', '.join(clear)}." if clear else "No gain of ours is clear of zero.",
+        f"Runs diverged in: {', '.join(lost)}." if lost else "",
         "PubMed and CIFAR-10 are in the audit, as far as they ran.",
     )
