@@ -71,7 +71,7 @@ def figure_split() -> Shown:
         caption=caption,
         panels=2,
         width="wide",
-        height=360,
+        height=310,
         name="figure-split",
     )
 
@@ -204,7 +204,7 @@ def figure_shared() -> Shown:
             plots.arrow(ax, (0, 0), _pair(z), _INK, linewidth=2.2)
             plots.arrow(ax, _pair(z), _pair(z + scale * step), _ALONG, linewidth=2.6)
             words = f"sample {k + 1}: {'longer' if rates[k] > 0 else 'shorter'}, {rates[k]:+.3f}".replace("-", "−")
-            plots.note(ax, _pair(z), words, (-40, 10) if k == 0 else (-40, -18))
+            plots.note(ax, _pair(z), words, (-8, 12) if k == 0 else (-40, -18))
 
     longer = int((rates > 0).sum())
     caption = (
