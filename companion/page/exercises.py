@@ -128,6 +128,19 @@ def report(stem: str) -> Panel:
     return render_table(["exercise", "state", "points", "of"], rows, caption=caption)
 
 
+def exercise_minutes(stem: str) -> str:
+    """Say how long a chapter's exercises take by its paper's file.
+
+    Example:
+        >>> exercise_minutes("partial_output_norm").endswith("and an evening")
+        True
+    """
+    asked = papers.load(stem).exercises
+    evenings = sum(each.level == "investigation" for each in asked)
+    minutes = sum(each.minutes for each in asked if each.level != "investigation")
+    return f"{minutes} minutes{' and an evening' * evenings}"
+
+
 def exercises_table(stem: str) -> Panel:
     """Show a chapter's exercises with their level, minutes and points, and the sums, for those who teach it.
 

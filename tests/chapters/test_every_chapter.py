@@ -169,7 +169,9 @@ def test_the_report_counts_every_exercise(stem: str) -> None:
     """The exercises of the paper's file are the checks of the chapter, each remembers its answer, and `report` is bound."""
     module = modules()[stem]
     own = {name: found for name, found in vars(module).items() if name.startswith("check_")}
-    own = {name: check for name, check in own.items() if hasattr(check, "__wrapped__")}  # the audit's own are not counted
+    own = {
+        name: check for name, check in own.items() if hasattr(check, "__wrapped__")
+    }  # the audit's own are not counted
     asked = papers.load(stem).exercises
     assert {f"check_{each.key}" for each in asked} == set(own)
     for each in asked:

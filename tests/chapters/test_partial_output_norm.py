@@ -11,9 +11,10 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from companion.chapters import partial_output_norm as chapter
+from companion.chapters.partial_output_norm.breaks import steps_until_right
 from companion.chapters.partial_output_norm.exercises import _gradient_form
+from companion.chapters.partial_output_norm.parts import BALL, NONE, PENALTY, which_part
 from companion.chapters.partial_output_norm.pictures import SHARED_FEATURES, SHARED_WEIGHT, margins
-from companion.chapters.partial_output_norm.recorded import BALL, NONE, PENALTY, which_part
 from companion.chapters.partial_output_norm.small_run import COURSES, course
 from companion.methods import partial_norm
 from companion.results import Results
@@ -125,6 +126,33 @@ class TestParts:
         assert ("Only the ball.", "Only the penalty.", "Each of them.", "Neither.")[part] in asked.partition(
             "The runs say"
         )[2]
+
+
+def test_steps_until_right_are_those_of_the_figure() -> None:
+    assert steps_until_right("The trap") is None, "no gradient, no step"
+    for words in ("Beside the trap", "A large mistake", "Half as large"):
+        behind, free = steps_until_right(words), steps_until_right(words, math.inf)
+        assert behind > free > 0, words
+        assert str(behind) in chapter.say_breaks().markdown
+    assert steps_until_right("A large mistake") > steps_until_right("Half as large")
+
+
+def test_the_share_of_finite_steps_follows_from_two_runs(results: Make) -> None:
+    assert "do a small part of it, 10 to 20 % by seed" in chapter.say_steps([1.0, 1.0], [0.91, 0.82]).markdown
+    assert "do most of it, 80 to 90 % by seed" in chapter.say_steps([1.0, 1.0], [0.28, 0.19]).markdown
+    assert "hardly any growth" in chapter.say_steps([0.01, 1.0], [0.0, 0.9]).markdown
+
+
+def test_an_idle_ball_is_named(results: Make) -> None:
+    errors = {"vanilla": [2.0, 2.1, 2.2], "P-ON": [2.1, 2.0, 2.3]}
+    curves = {("P-ON", "length"): [1, 1, 1, 1, 3.0], ("P-ON", "length_deviation"): [1, 1, 1, 1, 0.5]}
+    reached = {**curves, ("P-ON", "length"): [1, 1, 1, 1, 7.0]}
+    kinds = {"kind": Results, "experiment": "pon-mnist-decayed"}
+    said = [
+        chapter.say_what_holds({"pon-mnist-decayed": results(errors, curves=c, **kinds)}).markdown
+        for c in (curves, reached)
+    ]
+    assert ["hardly any vector reaches" in words for words in said] == [True, False], said
 
 
 def test_the_course_of_the_lengths_is_told_by_the_numbers() -> None:

@@ -102,11 +102,15 @@ def test_forest_counts_what_is_clear_and_what_stays_at_equal_rates(results: Make
         assert shown.alt.startswith(f"{1 + len(equal)} differences with their intervals")
         assert "paper +0.50" in shown.svg.replace("&#43;", "+")
     unclear = results({"vanilla": [2.0, 2.1, 2.2], "P-ON": [2.1, 2.0, 2.3]})
-    assert "No difference is clear of zero" in caption(page.figure_forest({"pon-mnist": unclear}, PAIRS[:1], effects=effects))
+    assert "No difference is clear of zero" in caption(
+        page.figure_forest({"pon-mnist": unclear}, PAIRS[:1], effects=effects)
+    )
 
 
 def test_forest_is_drawn_in_multiples_of_the_papers_effect(results: Make) -> None:
-    found = results({"vanilla": [3.0, 3.1, 3.2], "P-ON": [2.0, 2.1, 2.3]})["mnist/mlp-3"].compare("P-ON", "vanilla", effect=0.5)
+    found = results({"vanilla": [3.0, 3.1, 3.2], "P-ON": [2.0, 2.1, 2.3]})["mnist/mlp-3"].compare(
+        "P-ON", "vanilla", effect=0.5
+    )
     one = _Multiple(found, found.effect)
     assert (one.mean, one.low, one.high) == pytest.approx((found.mean / 0.5, found.low / 0.5, found.high / 0.5))
 
@@ -115,11 +119,16 @@ def test_verdicts_stand_beside_both_errors(results: Make) -> None:
     runs = {"pon-mnist": results({"vanilla": [3.0, 3.1, 3.2], "P-ON": [2.0, 2.1, 2.3]})}
     said = page.table_verdicts(runs, PAIRS, effects={"mnist/mlp-3": 0.5}).text
     found = runs["pon-mnist"].compare("P-ON", "vanilla", effect=0.5)
-    assert [part in said for part in ("+0.50", "3.10 ± 0.10", "2.13 ± 0.15", interval_text(found), found.word)] == [True] * 5
+    assert [part in said for part in ("+0.50", "3.10 ± 0.10", "2.13 ± 0.15", interval_text(found), found.word)] == [
+        True
+    ] * 5
     assert "Not run: mnist/mlp-3, with weight decay." in said
 
 
 def test_forest_without_a_row_says_why(results: Make) -> None:
     lost = results(ERRORS, curves={("vanilla", "train_loss"): [1, 1, 1, 1, float("nan")]})
-    assert page.figure_forest({"pon-mnist": lost}, PAIRS[:1], effects={"mnist/mlp-3": 0.5}).markdown == "*Nothing to compare yet:* diverged."
+    assert (
+        page.figure_forest({"pon-mnist": lost}, PAIRS[:1], effects={"mnist/mlp-3": 0.5}).markdown
+        == "*Nothing to compare yet:* diverged."
+    )
     assert "not run" in page.figure_forest({}, PAIRS, effects={}).markdown

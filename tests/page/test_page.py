@@ -176,7 +176,9 @@ class TestFirstPage:
         assert links == {f"../notebooks/{name}.html" for name in written}
         assert filled.select("nav.luc-strip li"), "the strip has its place"
         assert filled.select("dl.luc-map dd"), "the map has its place"
-        assert page.headlines("partial_output_norm").markdown.splitlines()[0] in fill_places(source), "what holds has its place"
+        assert page.headlines("partial_output_norm").markdown.splitlines()[0] in fill_places(source), (
+            "what holds has its place"
+        )
 
     def test_map_has_every_method_with_its_places_and_no_link_before_its_chapter(self) -> None:
         shown = BeautifulSoup(fill_places(MAP), "html.parser")

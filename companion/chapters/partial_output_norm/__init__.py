@@ -7,6 +7,7 @@ was recorded by the rules of all chapters is read by `companion.results.load`.
 from __future__ import annotations
 
 from companion.chapters.partial_output_norm.ball import behind_ball, descend, loss_gradient, required_threshold
+from companion.chapters.partial_output_norm.breaks import say_breaks, states
 from companion.chapters.partial_output_norm.exercises import (
     chapter_quiz,
     check_evening,
@@ -17,9 +18,11 @@ from companion.chapters.partial_output_norm.exercises import (
     check_temperature_form,
     check_threshold,
     check_wrong_yet_growing,
+    exercise_minutes,
     report,
 )
 from companion.chapters.partial_output_norm.first import say_graph_parts, say_in_one_line, say_rival
+from companion.chapters.partial_output_norm.parts import figure_parts, predict_parts, say_length
 from companion.chapters.partial_output_norm.pictures import (
     figure_margin,
     figure_projection,
@@ -37,16 +40,13 @@ from companion.chapters.partial_output_norm.recorded import (
     figure_gradient,
     figure_length,
     figure_parameter_gradient,
-    figure_parts,
     figure_search,
     figure_what_holds,
-    predict_parts,
     predict_radial,
     predict_sign,
     run_here,
     say_answer,
     say_growing,
-    say_length,
     say_matched_rate,
     say_what_holds,
     table_matched_rate,
@@ -75,6 +75,7 @@ __all__ = [
     "check_wrong_yet_growing",
     "descend",
     "draw_length",
+    "exercise_minutes",
     "figure_gap",
     "figure_gradient",
     "figure_length",
@@ -99,6 +100,7 @@ __all__ = [
     "required_threshold",
     "run_here",
     "say_answer",
+    "say_breaks",
     "say_confidence",
     "say_graph_parts",
     "say_growing",
@@ -109,6 +111,7 @@ __all__ = [
     "say_steps",
     "say_what_holds",
     "shared_rates",
+    "states",
     "table_matched_rate",
     "table_what_holds",
     "verdict",

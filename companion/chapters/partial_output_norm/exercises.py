@@ -242,6 +242,7 @@ def check_evening(errors: Mapping[str, Sequence[float]] | Any) -> Feedback:
 
 
 report = partial(page.report, "partial_output_norm")
+exercise_minutes = partial(page.exercise_minutes, "partial_output_norm")
 
 
 def chapter_quiz() -> Panel:

@@ -162,11 +162,10 @@ def figure_stability() -> Shown:
 
     sizes = [float(np.linalg.norm(slopes(lengths))) for lengths in batches.values()]
     caption = (
-        f"The penalty pulls every length towards the batch's mean, and as hard near the goal as far from it. Black: lengths; blue: the "
-        f"step against the penalty, 6 times as long; dashed: the mean. Both pulls have the size {sizes[0]:.3f}"
-        + (" = 1/√5." if np.allclose(sizes, 5**-0.5) else f" and {sizes[1]:.3f}.")
+        f"The penalty pulls the lengths of a batch towards their mean, and as hard near the goal as far from it. Black: lengths; blue: the "
+        f"step against the penalty, 6 times as long; dashed: the mean. Root of the sum of the squared pulls: {sizes[0]:.3f} and {sizes[1]:.3f}."
     )
-    alt = "Two groups of five bars. Arrows at their ends point towards a dashed line at the mean length and are as long in both groups."
+    alt = "Two groups of five bars. Arrows at their ends point towards a dashed line at the mean length; taken together they are as long in the narrow group as in the wide one."
     return plots.show(
         draw, title="The stability penalty", alt=alt, caption=caption, panels=2, width="wide", height=260, narrow_height=230,
         name="figure-stability",
@@ -213,7 +212,7 @@ def figure_shared() -> Shown:
     )  # fmt: skip
     caption += (
         f" Both are right. An infinitely small step of one linear layer moves the logits along the blue arrows ({scale:g} times the motion); "
-        f"the numbers are the rates of the lengths."
+        f"the numbers are the rates of the lengths. Alone, each would move at a right angle to itself."
     )
     alt = f"Two vectors outside a circle, each with an arrow that shows its motion; their lengths change at {rates[0]:+.3f} and {rates[1]:+.3f}."
     return plots.show(draw, title="Shared weights", alt=alt, caption=caption, height=360, name="figure-shared")

@@ -11,8 +11,8 @@ import numpy as np
 from companion import page, papers
 from companion.page import Prose, predict, say
 from companion.page.recorded import ends, not_usable
-from companion.plots import Shown, Style, forest
-from companion.results import Comparison, Results
+from companion.plots import Shown
+from companion.results import Results
 from companion.widgets import DrawCurve
 
 PAPER = papers.load("partial_output_norm")
@@ -20,8 +20,6 @@ METHOD, WITH_DECAY, DECAY = "P-ON", "P-ON + weight decay", "weight decay"
 PARTS = ("norm only", "stability only")
 MATCHED = ((METHOD, "vanilla", ""), (WITH_DECAY, DECAY, ", with weight decay"))
 """The comparisons that were also made at equal learning rates."""
-NONE, BALL, PENALTY = "vanilla at P-ON's rate", "ball alone at P-ON's point", "penalty alone at P-ON's point"
-"""With the whole method the 2×2 of ball and penalty, all at one learning rate, δ and α."""
 EXPERIMENTS = ("pon-mnist-decayed", "pon-graphs-resampled")
 """Those that the chapter judges by."""
 
@@ -60,62 +58,6 @@ def table_what_holds(recorded: Mapping[str, Results]) -> page.Panel:
     """Show the errors and the verdicts behind `figure_what_holds`."""
     chosen = {name: recorded[name] for name in EXPERIMENTS if name in recorded}
     return page.table_verdicts(chosen, MATCHED, effects=effects())
-
-
-# --- the 2×2 of ball and penalty --------------------------------------------------------------------------------------
-
-
-def parts_at_one_point(results: Results) -> dict[str, Comparison]:
-    """Return what the ball, the penalty and both do against neither, at one learning rate.
-
-    Args:
-        results: recorded results of one setting.
-    """
-    arms = {"the ball alone": BALL, "the penalty alone": PENALTY, "both": METHOD}
-    return {words: results.compare(arm, NONE) for words, arm in arms.items()}
-
-
-def which_part(found: Mapping[str, Comparison]) -> int:
-    """Return which part lowers the error clearly: 0 the ball alone, 1 the penalty alone, 2 each of them, 3 neither.
-
-    Args:
-        found: as `parts_at_one_point` returns them.
-    """
-    ball, penalty = (found[part].low > 0 for part in ("the ball alone", "the penalty alone"))
-    return 2 if ball and penalty else 0 if ball else 1 if penalty else 3
-
-
-def figure_parts(results: Results) -> Shown | Prose:
-    """Show the 2×2 of ball and penalty: both parts, each alone, neither, at one learning rate."""
-    if not {BALL, PENALTY} <= set(results.controls):
-        return say("*Not recorded yet:* each part alone at the whole method's point.")
-    if absent := not_usable(results, METHOD, BALL, PENALTY, NONE):
-        return absent
-    found = parts_at_one_point(results)
-    looks = (Style("pon", "--", "s"), Style("pon", ":", "^"), Style("pon", "-", "o"))
-    rows = [(words, look, one) for (words, one), look in zip(found.items(), looks, strict=True)]
-    lead = ("Only the ball", "Only the penalty", "Each part", "Neither part")[which_part(found)]
-    knobs = results.knobs(METHOD)
-    own = results.compare(METHOD, PENALTY)
-    adds = (
-        "adds to it" if own.low > 0 else "takes from it" if own.high < 0 else "adds nothing that these runs could tell"
-    )
-    caption = (
-        f"{lead} lowers the error clearly by itself. All four networks have the whole method's learning rate, δ and α ({page.knobs_text(knobs)}), where they are "
-        f"turned on; the error of neither minus that of each, points, 95 % intervals. Beside the penalty the "
-        f"ball {adds}: {page.interval_text(own)}."
-    )
-    alt = "Three differences with intervals: " + ", ".join(
-        f"{words} {page.interval_text(one)}" for words, one in found.items()
-    )
-    return forest(
-        rows,
-        xlabel="error of neither minus error with it, points",
-        alt=alt + ".",
-        caption=caption,
-        better="right",
-        name="figure-parts",
-    )
 
 
 # --- what the reader commits to ---------------------------------------------------------------------------------------
@@ -170,7 +112,12 @@ def predict_sign(results: Results, arm: str = "vanilla") -> Any:
     )  # fmt: skip
 
 
-SHARES = ("Under a tenth.", "About a quarter.", "About a half.", "Nearly all of it.")
+SHARES = (
+    "Less than a tenth as long as the whole.",
+    "About a quarter.",
+    "About a half.",
+    "Nearly as long as the whole.",
+)
 
 
 def predict_radial(results: Results, arm: str = "vanilla") -> Any:
@@ -184,37 +131,12 @@ def predict_radial(results: Results, arm: str = "vanilla") -> Any:
         return absent
     share = float(page.radial_share(results, arm)[-1])
     so = (
-        f"So {share:.0%} of what is left to learn is about length: a ball has that much to take away. "
-        f"It takes it whether or not it was useful; that is what the error must tell."
+        f"So at the end the part along the vector is {share:.2f} times as long as the whole gradient, {share**2:.0%} of its square. A ball takes that away, "
+        f"useful or not; whether it was, the error must tell."
     )
     return predict(
-        "Of the gradient with respect to the logits, how much points along them when training ends?",
+        "The gradient with respect to the logits has a part along them. How long is it when training ends?",
         SHARES, right=int(np.digitize(share, (0.1, 0.375, 0.75))), result=figure_gradient(results, arm=arm), so=so,
-    )  # fmt: skip
-
-
-def predict_parts(results: Results) -> Any:
-    """Ask which part of the method lowers the error.
-
-    Args:
-        results: recorded results of one setting.
-    """
-    shown = figure_parts(results)
-    if isinstance(shown, Prose):
-        return shown
-    found = parts_at_one_point(results)
-    if any(one.state != "ok" for one in found.values()):
-        return say("*Unfinished:* runs of the parts are missing.")
-    right = which_part(found)
-    so = (
-        "So here the ball earns its name; what the penalty adds to it is not to be seen.",
-        "So on this data the penalty, presented as the ball's helper, does the work.",
-        "So here the parts do not need each other.",
-        "So whatever the whole method gains, neither part shows it by itself.",
-    )
-    return predict(
-        "Ball and penalty, each alone at the δ, α and learning rate of the whole method: which lowers the test error clearly?",
-        ("Only the ball.", "Only the penalty.", "Each of them.", "Neither."), right=right, result=shown, so=so[right],
     )  # fmt: skip
 
 
@@ -230,8 +152,8 @@ def say_answer(results: Results) -> Prose:
     printed = effects()[f"{results.settings[0]}, with weight decay"] if results.settings else 0.0
     main = results.compare(WITH_DECAY, DECAY, effect=printed) if {WITH_DECAY, DECAY} <= set(results.arms) else None
     theory = (
-        "**The answer.** A vector is made longer exactly while its loss is below its entropy; a ball turns that push off and bounds how "
-        "sure the network can be."
+        "**The answer.** A free vector is pushed longer exactly while its loss is below its entropy. Outside a ball that push is off, at a price: the "
+        "ball bounds how sure the network can be."
     )
     if main is None or main.state != "ok":
         return say(theory, "*Not recorded yet:* what that is worth on MNIST.")
@@ -239,31 +161,6 @@ def say_answer(results: Results) -> Prose:
     return say(
         f"{theory} On MNIST the whole method {verb} the test error on top of weight decay: {page.interval_text(main)} points, where the "
         f"paper prints {printed:+.2f}.".replace("-", "−")
-    )
-
-
-def say_length(results: Results) -> Prose:
-    """Say what the lengths do with the method and with its parts, and what is to be learned from it.
-
-    Args:
-        results: recorded results of one setting.
-    """
-    shown = [
-        arm for arm in (NONE, BALL, PENALTY, METHOD) if arm in (*results.arms, *results.controls) and results.seeds(arm)
-    ]
-    if len(shown) < 4 or (absent := not_usable(results, *shown)):
-        return say("*Not recorded yet:* the lengths with each part alone.") if len(shown) < 4 else absent
-    none, ball, penalty, both = (ends(results, arm, "length")[1] for arm in shown)
-    words = "less than" if both < min(ball, penalty) else "between that of"
-    threshold = results.knobs(METHOD)["threshold"]
-    return say(
-        f"At one learning rate, and with δ = {threshold:.3g}, the mean length ends at {none:.1f} with neither part, {ball:.1f} with the ball alone, "
-        f"{penalty:.1f} with the penalty alone and {both:.1f} with both, {words} either part. "
-        + (
-            f"The ball alone lets vectors grow to {ball / threshold:.1f} times its radius, as steps across them and shared weights would have it."
-            if ball > 1.1 * threshold
-            else "The ball alone holds them at its radius."
-        )
     )
 
 
@@ -282,9 +179,34 @@ def say_what_holds(recorded: Mapping[str, Results]) -> Prose:
     listed = ", ".join(f"*{word}* {count} time{'s' * (count > 1)}" for word, count in words.items())
     clear = [name for name, one in found.items() if one.state == "ok" and one.low > 0]
     lost = [name for name, one in found.items() if one.state == "diverged"]
+    blind = [
+        name
+        for name, one in found.items()
+        if one.state == "ok" and one.effect and one.low <= 0 and one.high >= one.effect
+    ]
     return say(
         f"Of the {len(judged)} printed gains that we could judge: {listed}.",
         f"A gain is clear of zero in: {', '.join(clear)}." if clear else "No gain of ours is clear of zero.",
+        f"Where the interval holds zero and the paper's gain alike, our runs cannot tell: {', '.join(blind)}."
+        if blind
+        else "",
+        *_idle_balls(chosen),
         f"Runs diverged in: {', '.join(lost)}." if lost else "",
-        "PubMed and CIFAR-10 are in the audit, as far as they ran.",
     )
+
+
+def _idle_balls(recorded: Mapping[str, Results]) -> list[str]:
+    """Name the settings in which the search chose a ball that hardly any vector reaches, so that the ball does nothing there."""
+    said = []
+    for results in recorded.values():
+        for part in (results[setting] for setting in results.settings):
+            if METHOD in part.arms and part.seeds(METHOD) and not part.diverged(METHOD):
+                threshold = part.knobs(METHOD).get("threshold", 0.0)
+                mean, spread = (float(part.final(METHOD, metric).mean()) for metric in ("length", "length_deviation"))
+                if threshold > mean + 2 * spread:
+                    said.append(f"{part.settings[0]} (δ = {threshold:.3g}, mean length {mean:.1f})")
+    if not said:
+        return []
+    return [
+        f"In {' and '.join(said)} the search chose a ball that hardly any vector reaches: what differs there is the learning rate, not the ball."
+    ]

@@ -77,8 +77,9 @@ def predict_small_run(runs: Mapping[str, Sequence[float]], radius: float) -> Any
     right = course(runs["vanilla"], runs["norm only"], radius)
     so = (
         "So here the flow of the theorem and the steps of training agree.",
-        "So zero gradient along the vector is not zero growth. Either the steps across it add up, or the shared weights lengthen it; the next "
-        "cell takes steps a tenth as large and ten times as many, which leaves the second and shrinks the first to a tenth.",
+        "So zero gradient along the vector is not zero growth. Three things are left: images that are still inside the ball, steps across the vector that "
+        "are not infinitely small, and weights that images share. A step of size h lengthens by about h²‖g‖²/(2‖z‖): steps a tenth as large, ten times as "
+        "many, do a tenth of it, and leave the other two as they are. The next cell takes them.",
         "So at this δ the ball hardly acts: most vectors are shorter than it for most of the run.",
         "So the shared weights pull the lengths back.",
     )
@@ -88,22 +89,24 @@ def predict_small_run(runs: Mapping[str, Sequence[float]], radius: float) -> Any
     )  # fmt: skip
 
 
-def say_steps(grown: float, kept: float) -> Prose:
-    """Say how much of the growth behind the ball is owed to finite steps, from the same run with steps a tenth as large.
+def say_steps(grown: Sequence[float], kept: Sequence[float]) -> Prose:
+    """Say how much of the growth behind the ball is owed to finite steps, from the same runs with steps a tenth as large.
+
+    Steps a tenth as large and ten times as many do a tenth of what steps do, so their share is (grown − kept)/(0.9 · grown).
 
     Args:
-        grown: growth of the mean length after the first tenth of the run.
+        grown: growth of the mean length after the first tenth of the run, one a seed.
         kept: the same with small steps.
     """
-    if grown <= 0.05:
-        return say(
-            f"After the first tenth of the run the mean length hardly grows ({grown:+.2f}): there is nothing to explain."
-        )
-    finite = (grown - kept) / 0.9 / grown
-    share = "the smaller part" if finite < 0.5 else "the larger part"
+    means = [sum(values) / len(values) for values in (grown, kept)]
+    lead = f"From the first tenth of the run to its end the mean length grows by {means[0]:.2f} (mean of {len(grown)} seeds), with the small steps by {means[1]:.2f}."
+    if min(grown) <= 0.05:
+        return say(lead, "That is hardly any growth: there is nothing to explain.")
+    shares = sorted(100 * (one - other) / (0.9 * one) for one, other in zip(grown, kept, strict=True))
+    part = "a small part" if shares[-1] < 50 else "most" if shares[0] > 50 else "a part"
     return say(
-        f"From the first tenth of the run to its end the mean length grows by {grown:.2f}; with steps a tenth as large by {kept:.2f}. "
-        f"So the finite steps do {share} of it ({max(0.0, finite):.0%}), and the shared weights with the images still inside the ball the rest."
+        lead,
+        f"Finite steps do {part} of it, {shares[0]:.0f} to {shares[-1]:.0f} % by seed. The rest is left to shared weights and to images inside the ball.",
     )
 
 
