@@ -147,9 +147,9 @@ def test_an_idle_ball_is_named(results: Make) -> None:
     errors = {"vanilla": [2.0, 2.1, 2.2], "P-ON": [2.1, 2.0, 2.3]}
     curves = {("P-ON", "length"): [1, 1, 1, 1, 3.0], ("P-ON", "length_deviation"): [1, 1, 1, 1, 0.5]}
     reached = {**curves, ("P-ON", "length"): [1, 1, 1, 1, 7.0]}
-    kinds = {"kind": Results, "experiment": "pon-mnist-decayed"}
+    kinds = {"kind": Results, "experiment": "pon-graphs-resampled", "settings": ("cora/gcn",)}
     said = [
-        chapter.say_what_holds({"pon-mnist-decayed": results(errors, curves=c, **kinds)}).markdown
+        chapter.say_what_holds({"pon-graphs-resampled": results(errors, curves=c, **kinds)}).markdown
         for c in (curves, reached)
     ]
     assert ["hardly any vector reaches" in words for words in said] == [True, False], said
