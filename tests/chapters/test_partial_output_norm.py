@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from companion.chapters import partial_output_norm as chapter
 from companion.chapters.partial_output_norm.breaks import steps_until_right
 from companion.chapters.partial_output_norm.exercises import _gradient_form
-from companion.chapters.partial_output_norm.parts import BALL, NONE, PENALTY, which_part
+from companion.chapters.partial_output_norm.parts import BALL, NONE, PENALTY, parts_compared, which_part
 from companion.chapters.partial_output_norm.pictures import SHARED_FEATURES, SHARED_WEIGHT, margins
 from companion.chapters.partial_output_norm.small_run import COURSES, course
 from companion.methods import partial_norm
@@ -111,15 +111,7 @@ class TestParts:
     )
     def test_the_part_that_helps_is_named(self, results: Make, ball: float, penalty: float, part: int) -> None:
         runs = self.made(results, ball, penalty)
-        assert (
-            which_part(
-                {
-                    words: runs.compare(arm, NONE)
-                    for words, arm in (("the ball alone", BALL), ("the penalty alone", PENALTY))
-                }
-            )
-            == part
-        )
+        assert which_part(parts_compared(runs)) == part
         said = caption(chapter.figure_parts(runs))
         assert said.startswith("<strong>" + ("Only the ball", "Only the penalty", "Each part", "Neither part")[part])
         asked = chapter.predict_parts(runs).text

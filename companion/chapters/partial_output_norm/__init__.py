@@ -22,7 +22,7 @@ from companion.chapters.partial_output_norm.exercises import (
     report,
 )
 from companion.chapters.partial_output_norm.first import say_graph_parts, say_in_one_line, say_rival
-from companion.chapters.partial_output_norm.parts import figure_parts, predict_parts, say_length
+from companion.chapters.partial_output_norm.parts import figure_parts, predict_parts, say_length, say_parts_setup
 from companion.chapters.partial_output_norm.pictures import (
     figure_margin,
     figure_projection,
@@ -42,12 +42,14 @@ from companion.chapters.partial_output_norm.recorded import (
     figure_parameter_gradient,
     figure_search,
     figure_what_holds,
+    mnist_runs,
     predict_radial,
     predict_sign,
     run_here,
     say_answer,
     say_growing,
     say_matched_rate,
+    say_runs,
     say_what_holds,
     table_matched_rate,
     table_what_holds,
@@ -92,6 +94,7 @@ __all__ = [
     "figure_what_holds",
     "load",
     "loss_gradient",
+    "mnist_runs",
     "predict_parts",
     "predict_radial",
     "predict_sign",
@@ -107,7 +110,9 @@ __all__ = [
     "say_in_one_line",
     "say_length",
     "say_matched_rate",
+    "say_parts_setup",
     "say_rival",
+    "say_runs",
     "say_steps",
     "say_what_holds",
     "shared_rates",
