@@ -20,6 +20,8 @@ METRICS = {
     "length": ("length ‖z‖", "{:.1f}"),
     "centred_length": ("centred length", "{:.1f}"),
     "length_deviation": ("SD of the lengths", "{:.2g}"),
+    "gradient": ("logit gradient", "{:.2g}"),
+    "radial_gradient": ("radial part of the logit gradient", "{:.2g}"),
     "parameter_gradient": ("parameter gradient", "{:.2g}"),
     "generalisation_gap": ("generalisation gap, points", "{:.2f}"),
     "train_loss": ("training loss", "{:.2g}"),
@@ -121,29 +123,44 @@ def _compared(paper: papers.Paper, entry: Mapping[str, str], recorded: Mapping[s
     what, runs = f"{arms[0]} against {arms[1]}", _stands_in(entry, recorded, arms)
     if runs is None:
         return f"{what[0].upper()}{what[1:]}: not recorded yet."
-    one = _judged(paper, runs, arms)
+    fixed = _contrast(paper, runs, arms)
+    one = _judged(runs, arms, fixed)
     where = f"{_named(paper, runs)}, {what}"
     if one.state != "ok":
         lost = [f"{n} of {one.n} runs of {arm} diverged" for arm, n in zip(arms, one.diverged, strict=True) if n]
         return f"{where}: {'; '.join(lost) or one.state}."
-    word = f", **{one.word}**" if one.word else ""
-    return f"{where}: {interval_text(one)}, n = {one.n}{word}{_at_equal_rates(one)}."
+    word = f", **{one.word}**{_not_excluded(one)}" if one.word else ""
+    inferred = fixed is not None and fixed.effect_basis == "inference"
+    word += f" (the paper's effect, {one.effect:+.2f}, is our inference)" if one.word and inferred else ""
+    note = f" ({entry['before_note']})" if "before_note" in entry and runs.name == entry.get("before") else ""
+    return f"{where}: {interval_text(one)}, n = {one.n}{word}{_at_equal_rates(one)}{note}."
 
 
-def _judged(paper: papers.Paper, runs: Results, arms: tuple[str, str]) -> Comparison:
-    """Compare two arms with the effect and the number of seeds that a contrast has fixed, if there is one."""
-    fixed = [
-        contrast
-        for contrast in paper.contrasts
-        if (contrast.experiment, f"{contrast.data}/{contrast.model}", contrast.better, contrast.baseline)
-        == (runs.name, runs.settings[0], *arms)
-    ]
-    return runs.compare(*arms, effect=fixed[0].effect if fixed else None, n=fixed[0].n if fixed else None)
+def _contrast(paper: papers.Paper, runs: Results, arms: tuple[str, str]) -> papers.Contrast | None:
+    """Return the contrast that has fixed the comparison of two arms, if there is one."""
+    wanted = (runs.name, runs.settings[0], *arms)
+    found = (c for c in paper.contrasts if (c.experiment, f"{c.data}/{c.model}", c.better, c.baseline) == wanted)
+    return next(found, None)
+
+
+def _judged(runs: Results, arms: tuple[str, str], fixed: papers.Contrast | None) -> Comparison:
+    """Compare two arms with the effect and the number of seeds that a contrast has fixed."""
+    return runs.compare(*arms, effect=fixed.effect, n=fixed.n) if fixed else runs.compare(*arms)
+
+
+def _not_excluded(one: Comparison) -> str:
+    """Add to "no clear effect", which might be read as "no effect", that the interval holds the paper's effect as well."""
+    both = one.word == "no clear effect" and one.effect is not None and one.low <= one.effect <= one.high
+    return f", which does not exclude the paper's {one.effect:+.2f} either" if both else ""
 
 
 def _at_equal_rates(one: Comparison) -> str:
-    """Add to a word of the first recording's rule, which knows own rates only, what a clear difference becomes at equal rates."""
-    equal = [interval_text(at) for at in one.equal_rates if at.state == "ok"]
+    """Add to a word of the first recording's rule, which knows own rates only, what a clear difference becomes at equal rates.
+
+    Two arms that chose one rate are each other's control; their difference is not said twice.
+    """
+    own = (one.better, one.baseline)
+    equal = [interval_text(at) for at in one.equal_rates if at.state == "ok" and (at.better, at.baseline) != own]
     clear = one.low > 0 or one.high < 0
     return f", at equal rates {' and '.join(equal)}" if isinstance(one, FirstComparison) and clear and equal else ""
 
@@ -158,9 +175,20 @@ def _told(paper: papers.Paper, entry: Mapping[str, Any], recorded: Mapping[str, 
     metric, (name, form) = entry["metric"], METRICS[entry["metric"]]
     if (runs := _stands_in(entry, recorded, entry["arms"])) is None:
         return f"{name}: not recorded yet."
-    curves = {arm: ends(runs, arm, metric) for arm in entry["arms"] if not runs.diverged(arm)}
-    parts = [f"{arm} {form.format(first)} → {form.format(last)}" for arm, (first, last) in curves.items()]
-    return f"{_named(paper, runs)}, {name}: {', '.join(parts) or 'diverged'}."
+    arms = [arm for arm in entry["arms"] if not runs.diverged(arm)]
+    parts = [f"{arm} {_course(runs, arm, metric, form)} (rate {runs.knobs(arm)['lr']:.3g})" for arm in arms]
+    over = f", {runs.curve(arms[0], metric)[0][-1]} epochs" if arms else ""
+    return f"{_named(paper, runs)}{over}, {name}: {', '.join(parts) or 'diverged'}."
+
+
+def _course(runs: Results, arm: str, metric: str, form: str) -> str:
+    """Write where a curve begins and ends, and its highest point between where that lies a tenth above both."""
+    epochs, values = runs.curve(arm, metric)
+    first, last = ends(runs, arm, metric)
+    mean = values.mean(axis=0)
+    top = mean.argmax()
+    between = f"{form.format(mean[top])} (epoch {epochs[top]}) → " if mean[top] > 1.1 * max(first, last) else ""
+    return f"{form.format(first)} → {between}{form.format(last)}"
 
 
 def claims_table(paper: str, *, material: bool = False, recorded: Mapping[str, Results] | None = None) -> Panel:
@@ -222,10 +250,14 @@ def _in_short(paper: papers.Paper, entry: Mapping[str, str], recorded: Mapping[s
     """Return the verdict on a claim's comparison with its interval; runs of a first recording stand in for nothing here."""
     arms = (entry["better"], entry["baseline"])
     runs = _stands_in({**entry, "before": None}, recorded, arms)
-    one = _judged(paper, runs, arms) if runs else None
+    one = _judged(runs, arms, _contrast(paper, runs, arms)) if runs else None
     if one is None or one.word is None:
         return "not recorded yet"
-    return f"**{one.word}**, {interval_text(one)}" if one.interval else f"**{one.word}**, since runs diverged"
+    return (
+        f"**{one.word}**, {interval_text(one)}{_not_excluded(one)}"
+        if one.interval
+        else f"**{one.word}**, since runs diverged"
+    )
 
 
 # --- comparisons ------------------------------------------------------------------------------------------------------

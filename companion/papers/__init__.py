@@ -14,7 +14,8 @@ checked, so that a reader pays nothing for it. A trailing ? marks what may be le
     [[claims]]?     id, place, says, verdict (one of VERDICTS), condition?, shown_by (headings of the chapter's audit, "Proofs: heading",
                     or "tests/…/test_x.py::Class::test_name"), material? (the paper stands or falls with it), headline? (what the first
                     page says of it; {0} stands for its first comparison), and its outcome: a sentence, or what recorded runs say of it, compared? and curves?
-                    compared: experiment, before? (whose record stands in until that one is there), setting?, better, baseline
+                    compared: experiment, before? (whose record stands in until that one is there), before_note? (what must be said
+                    of that one), setting?, better, baseline
                     curves: experiment, before?, setting?, metric, arms    told from the first epoch to the last
     [[tables]]?     id, unit, metric, note?, rows, inference? (what we reconstructed; never data); a row is
                     dataset, model, baseline, better, reduction, ours?, note?    errors as mean and sd, reduction in percent

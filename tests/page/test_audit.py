@@ -43,7 +43,8 @@ def test_a_claim_says_what_came_out(results: Make) -> None:
     said = claim_outcome(PAPER, parts, first)
     assert "MNIST, MLP-3, stability only against vanilla: +0.30 [" in said
     assert "**same direction, smaller**" in said
-    assert "**smaller than printed**" in said
+    assert "**smaller than printed** (the paper's effect, +0.39, is our inference)" in said
+    assert "inference" not in claim_outcome(PAPER, CLAIMS["pon-table-1"], first), "printed"
     later = {"vanilla": [1.5] * 10, "norm only": [1.9] * 10, "stability only": [1.8] * 10}
     second = results(later, experiment="pon-mnist-parts", kind=Results)
     assert "n = 10" in claim_outcome(PAPER, parts, {**first, "pon-mnist-parts": second}), "the newer record counts"
@@ -62,6 +63,42 @@ def test_a_clear_difference_of_the_first_rule_stands_beside_those_at_equal_rates
     assert ", at equal rates 0.00 [" in said.replace("+", "").replace("−", "")
 
 
+def test_two_arms_of_one_rate_are_compared_once(results: Make) -> None:
+    runs = results(FIVE)
+    assert runs.compare("stability only", "vanilla").controlled, "each is the other's control"
+    said = claim_outcome(PAPER, CLAIMS["pon-table-3"], {"pon-mnist": runs})
+    assert "stability only against vanilla: +0.30 [" in said
+    assert "at equal rates" not in said
+
+
+def test_no_clear_effect_says_when_the_papers_is_not_excluded(results: Make) -> None:
+    settings = ("cora/gcn", "cora/gat", "pubmed/gcn", "pubmed/gat")
+    errors = {"vanilla": [13.0, 15.0, 13.0, 11.0] * 13, "P-ON": [12.9, 14.8, 12.8, 10.9] * 13}
+    runs = results(errors, experiment="pon-graphs-resampled", settings=settings, kind=Results)
+    one = runs["cora/gcn"].compare("P-ON", "vanilla", effect=0.44)
+    assert one.word == "no clear effect"
+    assert one.low < 0.44 < one.high < 4.22, "so this one is not excluded, and that of GAT is"
+    said = claim_outcome(PAPER, CLAIMS["pon-table-2"], {runs.name: runs})
+    gcn, gat = (next(part for part in said.split(". ") if f"Cora, {model}" in part) for model in ("GCN", "GAT"))
+    assert gcn.endswith("**no clear effect**, which does not exclude the paper's +0.44 either")
+    assert gat.endswith("**no clear effect**")
+    first_page = page.headlines(PAPER.stem, {runs.name: runs}).markdown
+    assert first_page.count("does not exclude the paper's +0.44 either") == 1
+    assert "paper's +4.22" not in first_page
+
+
+def test_a_ruined_search_of_the_first_recording_is_told(results: Make) -> None:
+    settings = ("cora/gcn", "cora/gat", "pubmed/gcn", "pubmed/gat")
+    errors = {"vanilla": [15.0, 15.5, 14.8, 15.1] * 13, "P-ON": [20.0, 15.2, 26.0, 20.5] * 13}
+    for experiment, kind in (("pon-graphs", None), ("pon-graphs-resampled", Results)):
+        runs = results(errors, experiment=experiment, settings=settings, **({"kind": kind} if kind else {}))
+        said = claim_outcome(PAPER, CLAIMS["pon-table-2"], {experiment: runs})
+        assert said.count("its search had ruined the method") == (kind is None)
+    recorded = page.recorded_runs("pon-graphs")["pon-graphs"]["pubmed/gat"]
+    (_, good, _), *ruined = (recorded.summary(arm) for arm in ("vanilla", "P-ON", "vanilla at P-ON's rate"))
+    assert all(sd > 5 * good for _, sd, _ in ruined), "the rate spoils the method and plain cross entropy alike"
+
+
 def test_runs_that_diverged_are_no_outcome(results: Make) -> None:
     nan = {("weight decay", "train_loss"): [1, 1, 1, 1, float("nan")]}
     runs = results({"weight decay": [90.0, 2.0, 2.0], "P-ON + weight decay": [1.0, 1.1, 1.2]}, curves=nan)
@@ -73,7 +110,11 @@ def test_runs_that_diverged_are_no_outcome(results: Make) -> None:
 def test_a_claim_tells_its_curves(results: Make) -> None:
     curves = {("vanilla", "length"): [2.0, 3, 4, 5, 31.75]}
     said = claim_outcome(PAPER, CLAIMS["pon-fig-2-3"], {"pon-mnist": results(FIVE, curves=curves)})
-    assert "length ‖z‖: vanilla 2.0 → 31.8." in said
+    assert "10 epochs, length ‖z‖: vanilla 2.0 → 31.8 (rate 0.1)." in said
+    assert "radial part of the logit gradient: vanilla 1" in said
+    curves = {("P-ON", "length"): [1.0, 6.0, 7.0, 5.0, 4.0]}
+    said = claim_outcome(PAPER, CLAIMS["pon-eliminates"], {"pon-mnist": results(FIVE, curves=curves)})
+    assert "P-ON 1.0 → 7.0 (epoch 2) → 4.0 (rate 0.1)" in said, "a length that falls again is no length that grew"
 
 
 def test_headlines_are_a_list_of_claims_with_what_came_out() -> None:

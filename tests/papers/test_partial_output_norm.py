@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from companion import papers
+from companion.methods import partial_norm
 
 PAPER = papers.load("partial_output_norm")
 
@@ -94,6 +95,28 @@ def test_stretching_short_logits() -> None:
         assert raw < 0.9 * plain
     for label in (0, 1):
         assert slopes([0.1, -0.1], label, 2.0)[1] < 1e-12, "on the class axis nothing is left"
+
+
+def test_behind_a_ball_a_gradient_can_be_larger() -> None:
+    def across(threshold: float) -> float:
+        z = torch.tensor([[10.0, 1.0, -2.0, -3.0]], dtype=torch.float64, requires_grad=True)
+        (g,) = torch.autograd.grad(cross_entropy(partial_norm(z, threshold), torch.tensor([0])), z)
+        along = z.detach() / torch.linalg.vector_norm(z.detach())
+        return float((g - (g * along).sum() * along).norm())
+
+    plain, behind = across(100.0), across(4.0)
+    assert (plain, behind) == pytest.approx((1.4e-4, 1.4e-2), rel=0.05), "a right sample outside a ball of radius 4"
+
+
+def test_a_wrong_sample_grows_where_its_label_is_above_the_predicted_mean() -> None:
+    def grows(p: list[float], label: int) -> tuple[bool, bool]:
+        q = torch.tensor(p, dtype=torch.float64)
+        loss, entropy = -float(q[label].log()), -float((q * q.log()).sum())
+        return loss < entropy, float(q[label].log()) > float((q * q.log()).sum())
+
+    assert grows([0.51, 0.46, 0.03], 1) == (True, True), "loss 0.777, entropy 0.806"
+    assert grows([0.51, 0.25, 0.24], 1) == (False, False), "as confident, and it shrinks"
+    assert grows([0.51, 0.49], 1) == (False, False), "two classes"
 
 
 def test_errors_are_bounded_by_the_mean_loss() -> None:
