@@ -64,8 +64,11 @@ def say_parts_setup(results: Results) -> Prose:
     Args:
         results: recorded results of one setting.
     """
+    design = design_of(results)
+    if absent := not_usable(results, *design[:4]):
+        return absent
     lead = "The method has two parts, and a gain of both together says nothing about either."
-    if design_of(results).one_point:
+    if design.one_point:
         return say(
             lead,
             "So networks were also trained at the *same* learning rate, δ and α with one part turned off, and with both turned off: a 2×2.",
