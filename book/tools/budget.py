@@ -133,7 +133,9 @@ def _count_output(counts: Counts, data: dict[str, Any]) -> None:
         page = BeautifulSoup(html, "html.parser")
         pictures, live = len(page.select("figure.luc-figure")), len(page.select("[data-widget]"))
         counts.tables += len(page.select(".luc-table"))
-        for part in page.select("style, script, svg, table, [data-widget], .luc-strip, .luc-source, [hidden]"):
+        for part in page.select(
+            "style, script, svg, table, [data-widget], .luc-strip, .luc-source, .luc-glance > :not(summary), [hidden]"
+        ):
             part.decompose()
         counts.read(words_of(page.get_text(" ")))
         counts.see(pictures, live)

@@ -153,17 +153,16 @@ def at_a_glance(*, able: Sequence[str], before: str, minutes: Mapping[str, str])
     times = '<div><dt>reading</dt><dd data-counted="reading">counted in the book</dd></div>'
     times += "".join(f"<div><dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd></div>" for k, v in minutes.items())
     css = style(
-        f""".luc-glance{{border-block:1px solid {RULE};padding:1em 0;margin:1em 0;max-width:680px}}
+        f""".luc-glance{{border-block:1px solid {RULE};padding:.6em 0;margin:1em 0;max-width:680px}}
         .luc-glance p{{margin:.2em 0}} .luc-glance ul{{margin:.3em 0 .9em;padding-left:1.2em}}
-        .luc-glance .luc-lead{{font:600 15px/1.5 {SANS}}}
-        .luc-glance dl{{display:flex;flex-wrap:wrap;gap:.4em 2em;margin:.9em 0 0;font:400 15px/1.4 {SANS}}}
+        .luc-glance .luc-lead{{font:600 15px/1.5 {SANS}}} .luc-glance summary{{font:400 15px/1.5 {SANS};cursor:pointer}}
+        .luc-glance dl{{display:inline-flex;flex-wrap:wrap;gap:.2em 1.6em;margin:0;vertical-align:top}}
         .luc-glance dl div{{display:flex;gap:.5em}} .luc-glance dt{{color:{MUTED};font-weight:400;margin:0}}
         .luc-glance dd{{margin:0}}"""
     )
     page = (
-        f'{css}<section class="luc-glance" aria-label="At a glance"><p class="luc-lead">You will be able to</p>'
-        f"<ul>{items}</ul>"
-        f'<p class="luc-lead">Before you start</p><p>{inline(before)}</p><dl>{times}</dl></section>'
+        f'{css}<details class="luc-glance"><summary><dl>{times}</dl></summary><p class="luc-lead">You will be able to</p>'
+        f'<ul>{items}</ul><p class="luc-lead">Before you start</p><p>{inline(before)}</p></details>'
     )
     text = "\n".join(
         [

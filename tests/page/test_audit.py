@@ -204,7 +204,7 @@ def test_what_is_not_recorded_is_a_sentence(results: Make) -> None:
     assert "in part: `pon-mnist` (mnist/mlp-3)" in page.not_yet({"pon-mnist": part}, "pon-mnist").markdown
     assert page.when_recorded(recorded, "pon-mnist", lambda runs: runs.name) == "pon-mnist"
     for name, setting in (("pon-moon", None), ("pon-graphs", "cora/gcn")):
-        assert "ot recorded yet" in page.when_recorded(recorded, name, lambda runs: runs.name, setting).markdown
+        assert "recorded yet" in page.when_recorded(recorded, name, lambda runs: runs.name, setting).markdown
 
 
 def test_each_record_is_read_under_its_own_rule() -> None:

@@ -212,18 +212,15 @@ def say_answer(results: Results) -> Prose:
 
 
 def say_what_holds(recorded: Mapping[str, Results]) -> Prose:
-    """Sum up the verdicts: which words fell, and what weight decay does by itself.
+    """Say what the verdicts leave: which gains are clear, where the runs cannot tell, and where the ball does nothing.
 
     Args:
         recorded: experiment name to recorded results.
     """
     chosen = judged_by(recorded)
     found = page.matched(chosen, MATCHED, effects())
-    judged = [one for one in found.values() if one.word]
-    if not judged:
+    if not any(one.word for one in found.values()):
         return say("*Not recorded yet:* no comparison can be judged.")
-    words = {word: sum(one.word == word for one in judged) for word in dict.fromkeys(one.word for one in judged)}
-    listed = ", ".join(f"*{word}* {count} time{'s' * (count > 1)}" for word, count in words.items())
     clear = [name for name, one in found.items() if one.state == "ok" and one.low > 0]
     lost = [name for name, one in found.items() if one.state == "diverged"]
     blind = [
@@ -232,7 +229,6 @@ def say_what_holds(recorded: Mapping[str, Results]) -> Prose:
         if one.state == "ok" and one.effect and one.low <= 0 and one.high >= one.effect
     ]
     return say(
-        f"Of the {len(judged)} printed gains that we could judge: {listed}.",
         f"A gain is clear of zero in: {', '.join(clear)}." if clear else "No gain of ours is clear of zero.",
         f"Where the interval holds zero and the paper's gain alike, our runs cannot tell: {', '.join(blind)}."
         if blind

@@ -77,9 +77,8 @@ def predict_small_run(runs: Mapping[str, Sequence[float]], radius: float) -> Any
     right = course(runs["vanilla"], runs["norm only"], radius)
     so = (
         "So here the flow of the theorem and the steps of training agree.",
-        "So zero gradient along the vector is not zero growth. Three things are left: images that are still inside the ball, steps across the vector that "
-        "are not infinitely small, and weights that images share. A step of size h lengthens by about h²‖g‖²/(2‖z‖): steps a tenth as large, ten times as "
-        "many, do a tenth of it, and leave the other two as they are. The next cell takes them.",
+        "So zero gradient along the vector is not zero growth. Three causes are left: images still inside the ball, weights that images share, and steps "
+        "of finite size, each of which lengthens by about h²‖g‖²/(2‖z‖). Steps a tenth as large, ten times as many, do a tenth of that alone:",
         "So at this δ the ball hardly acts: most vectors are shorter than it for most of the run.",
         "So the shared weights pull the lengths back.",
     )
