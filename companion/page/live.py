@@ -138,5 +138,5 @@ def table_temperature(outputs: Mapping[str, Tensor], target: Tensor) -> Panel:
     return render_table(
         head,
         rows,
-        caption="Fitted on one half of the test rows, measured on the other. Calibration error: how far confidence is from accuracy, averaged over bins of confidence.",
+        caption="Fitted on one half of the test rows, measured on the other. Calibration error: mean gap between confidence and accuracy over bins of confidence.",
     )

@@ -194,7 +194,7 @@ def table_verdicts(
         rows.append([f"{name}, n = {found.n}", paper, *errors, _difference(found), _word(found)])
     head = ["", "paper's gain", "baseline, error %", "with the method", "our gain [95 %]", "verdict"]
     left_out = f" Not run: {', '.join(absent)}." if absent else ""
-    caption = f"Gains in points of test error, each arm at its own learning rate; a dash where the paper prints no number.{left_out}"
+    caption = f"Points of test error, each arm at its own learning rate; a dash: no printed number.{left_out}"
     return render_table(head, rows, caption=caption) if rows else render_table(head[:1], [["*Not recorded yet.*"]])
 
 

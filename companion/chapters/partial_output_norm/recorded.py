@@ -191,8 +191,8 @@ def say_answer(results: Results) -> Prose:
     printed = effects()[f"{results.settings[0]}, with weight decay"] if results.settings else 0.0
     main = results.compare(WITH_DECAY, DECAY, effect=printed) if {WITH_DECAY, DECAY} <= set(results.arms) else None
     theory = (
-        "**The answer.** A free vector is pushed longer exactly while its loss is below its entropy. Outside a ball that push is off, at a price: the "
-        "ball bounds how sure the network can be."
+        "**The answer.** A free vector is pushed longer exactly while its loss is below its entropy. Outside a ball that push is off, and the "
+        "network cannot be as sure."
     )
     if main is None or main.state != "ok":
         plain = results.compare(METHOD, "vanilla") if {METHOD, "vanilla"} <= set(results.arms) else None

@@ -105,7 +105,7 @@ def say_steps(grown: Sequence[float], kept: Sequence[float]) -> Prose:
     part = "a small part" if shares[-1] < 50 else "most" if shares[0] > 50 else "a part"
     return say(
         lead,
-        f"Finite steps do {part} of it, {shares[0]:.0f} to {shares[-1]:.0f} % by seed. The rest is left to shared weights and to images inside the ball.",
+        f"Finite steps do {part} of it, {shares[0]:.0f} to {shares[-1]:.0f} % by seed. The other two causes do the rest.",
     )
 
 
@@ -130,7 +130,7 @@ def say_confidence(outputs: Mapping[str, Tensor], target: Tensor, radius: float)
         else "The floor is out of sight here"
     )
     return say(
-        f"On new images the network behind the ball is right in {right:.1f} % and on average {sure:.1f} % **confident** (its largest probability); the plain "
+        f"On new images the network behind the ball is right in {right:.1f} % and on average {sure:.1f} % **confident**; the plain "
         f"one {plain_right:.1f} % and {plain:.1f} %. {lead}: with δ = {radius:g} and {classes} classes no answer can be surer than {ceiling:.0f} %. "
         f"A temperature mends that afterwards:"
     )
