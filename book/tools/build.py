@@ -50,6 +50,7 @@ def environment(**extra: str) -> dict[str, str]:
 
 def run(*command: str, cwd: Path = ROOT, **extra: str) -> int:
     """Run a command with its output shown and nothing to read from; return its answer."""
+    BUILD.mkdir(exist_ok=True)  # a kernel's own folder will lie there
     sys.stdout.flush()
     return subprocess.run(
         list(command), cwd=cwd, env=environment(**extra), stdin=subprocess.DEVNULL, check=False

@@ -279,7 +279,8 @@ def figure_forest(
     Returns:
         Three rows for each comparison whose runs are in; a sentence where there is none.
     """
-    found = {name: one for name, one in matched(recorded, pairs, effects).items() if one.effect}
+    every = matched(recorded, pairs, effects)
+    found = {name: one for name, one in every.items() if one.effect}
     own = {name: one for name, one in found.items() if one.state == "ok"}
     if not own:
         states = sorted({one.state for one in found.values()} or {"not run"})
@@ -292,12 +293,16 @@ def figure_forest(
             numbers.append(interval_text(at) if words else f"{interval_text(at)}, paper {_signed(one.effect)}")
     clear = sum(one.low > 0 or one.high < 0 for one in own.values())
     kept = sum(_stays(one) for one in own.values())
-    lost = [f"{name} ({one.state})" for name, one in found.items() if one.state != "ok"]
-    left_out = f"Left out: {', '.join(lost)}. " if lost else ""
+    lost = [
+        f"{name} ({_why_left_out(one)})"
+        for name, one in every.items()
+        if name not in own and (one.effect or one.state != "not run")
+    ]
+    left_out = f"Left out: {'; '.join(lost)}. " if lost else ""
     stays = f"; with both arms at one rate, {kept} of them stay{'s' * (kept == 1)} so" if clear else ""
     caption = (
         f"{f'{clear} of the {len(own)} differences are' if clear else 'No difference is'} clear of zero at each arm's own learning rate{stays}. Zero is no effect, the dashed line at 1 the "
-        f"paper's effect; beside each row the difference in points with its 95 % interval, and the verdict by the rule. {left_out}"
+        f"paper's effect; beside each row the difference in points with its 95 % interval. Widths of rows with different effects do not compare. {left_out}"
     )
     alt = f"{len(rows)} differences with their intervals, a row each; at the arms' own rates {clear} of {len(own)} exclude zero."
     axis = "gain as a multiple of the paper's"
@@ -312,6 +317,13 @@ def figure_forest(
         numbers=numbers,
         mark=1.0,
     )
+
+
+def _why_left_out(one: Comparison) -> str:
+    """Say why a comparison is no row, and what it is at equal rates."""
+    why = one.state if one.state != "ok" else "no printed gain"
+    equal = [(words, at) for words, at in _rates(one) if words]
+    return why + "".join(f"; {words} {interval_text(at)}" for words, at in equal)
 
 
 class _Multiple:

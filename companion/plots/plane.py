@@ -27,7 +27,7 @@ def plane(ax: Axes, *, x: tuple[float, float], y: tuple[float, float], names: tu
         >>> from companion.plots import figure
         >>> _, ax = figure()
         >>> plane(ax, x=(-1, 3), y=(-1, 2))
-        >>> ax.get_xlim()
+        >>> tuple(map(float, ax.get_xlim()))
         (-1.0, 3.0)
     """
     muted = tokens()["muted"]

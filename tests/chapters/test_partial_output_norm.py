@@ -113,7 +113,9 @@ class TestParts:
         runs = self.made(results, ball, penalty)
         assert which_part(parts_compared(runs)) == part
         said = caption(chapter.figure_parts(runs))
-        assert said.startswith("<strong>" + ("Only the ball", "Only the penalty", "Each part", "Neither part")[part])
+        assert said.startswith(
+            "<strong>" + ("Only the ball's", "Only the penalty's", "Each part's", "Neither part's")[part]
+        )
         asked = chapter.predict_parts(runs).text
         assert ("Only the ball.", "Only the penalty.", "Each of them.", "Neither.")[part] in asked.partition(
             "The runs say"
@@ -144,7 +146,7 @@ def test_an_idle_ball_is_named(results: Make) -> None:
         chapter.say_what_holds({"pon-graphs-resampled": results(errors, curves=c, **kinds)}).markdown
         for c in (curves, reached)
     ]
-    assert ["hardly any vector reaches" in words for words in said] == [True, False], said
+    assert ["few vectors reach" in words for words in said] == [True, False], said
 
 
 def test_the_course_of_the_lengths_is_told_by_the_numbers() -> None:

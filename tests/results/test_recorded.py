@@ -69,7 +69,8 @@ def test_the_experiments_still_ask_for_every_recorded_run(name):
                 knobs = [{name: point[name] for name in drawn[arm][0]} for point in part.search(arm)]
                 assert knobs == drawn[arm]
         assert rounds[0]["lr"] == [setting.lr.low, setting.lr.high]
-    assert checked > 0
+    # of a search that is not over there is no final run yet, but its runs are there to go on from
+    assert checked > 0 or (not runs.complete and runs.data["runs"])
 
 
 @pytest.mark.parametrize("name", available())

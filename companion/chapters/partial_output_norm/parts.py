@@ -88,7 +88,7 @@ def figure_parts(results: Results) -> Shown | Prose:
     found = parts_compared(results)
     looks = (Style("pon", "--", "s"), Style("pon", ":", "^"), Style("pon", "-", "o"))
     rows = [(words, look, one) for (words, one), look in zip(found.items(), looks, strict=True)]
-    lead = ("Only the ball", "Only the penalty", "Each part", "Neither part")[which_part(found)]
+    lead = ("Only the ball's", "Only the penalty's", "Each part's", "Neither part's")[which_part(found)]
     own = results.compare(design.both, design.penalty)
     adds = (
         "adds to it" if own.low > 0 else "takes from it" if own.high < 0 else "adds nothing that these runs could tell"
@@ -96,13 +96,11 @@ def figure_parts(results: Results) -> Shown | Prose:
     how = (
         f"All networks have the whole method's learning rate, δ and α ({page.knobs_text(results.knobs(METHOD))}), where they are turned on"
         if design.one_point
-        else f"Each has the learning rate and knobs of its own search (neither {results.knobs(design.neither)['lr']:.2g}, ball "
+        else f"Each has the learning rate and knobs of its own search (neither {results.knobs(design.neither)['lr']:.3g}, ball "
         f"{page.knobs_text(results.knobs(design.ball))}, penalty {page.knobs_text(results.knobs(design.penalty))}, both {page.knobs_text(results.knobs(METHOD))})"
     )
-    caption = (
-        f"{lead} lowers the error clearly by itself. {how}; the error of neither minus that of each, points, 95 % intervals. Beside the "
-        f"penalty the ball {adds}: {page.interval_text(own)}."
-    )
+    beside = f"Beside the penalty the ball {adds}: {page.interval_text(own)}." if design.one_point else ""
+    caption = f"{lead} interval lies above zero. {how}; the error of neither minus that of each, points, 95 % intervals. {beside}"
     alt = f"Three differences with intervals: {', '.join(f'{words} {page.interval_text(one)}' for words, one in found.items())}."
     axis = "error of neither minus error with it, points"
     return forest(rows, xlabel=axis, alt=alt, caption=caption, better="right", name="figure-parts")
@@ -118,7 +116,6 @@ def say_length(results: Results) -> Prose:
     if absent := not_usable(results, *design[:4]):
         return absent
     none, ball, penalty, both = (ends(results, arm, "length")[1] for arm in design[:4])
-    words = "less than with either part" if both < min(ball, penalty) else "no less than with one of them"
     radius = results.knobs(design.ball)["threshold"]
     lead = "At one learning rate" if design.one_point else "Each at its own learning rate"
     held = (
@@ -128,7 +125,7 @@ def say_length(results: Results) -> Prose:
     )
     return say(
         f"{lead}, the mean length ends at {none:.1f} with neither part, {ball:.1f} with the ball alone (δ = {radius:.3g}), {penalty:.1f} with the penalty "
-        f"alone and {both:.1f} with both, {words}. {held}"
+        f"alone and {both:.1f} with both (δ = {results.knobs(METHOD)['threshold']:.3g}). {held}"
     )
 
 
@@ -146,9 +143,15 @@ def predict_parts(results: Results) -> Any:
         return say("*Unfinished:* runs of the parts are missing.")
     so = (
         "So here the ball earns its name; what the penalty adds to it is not to be seen.",
-        "So on this data the penalty does the work; the paper, too, finds that it helps by itself.",
+        "So on this data the paper's helper is what can be seen to help.",
         "So here the parts do not need each other.",
         "So whatever the whole method gains, neither part shows it by itself.",
+    )
+    rates = sorted({f"{results.knobs(arm)['lr']:.3g}" for arm in design_of(results)[:3]})
+    mixed = (
+        ""
+        if len(rates) == 1
+        else f" But the learning rates are {' and '.join(rates)}: the effect of a part and that of its rate are not told apart."
     )
     right = which_part(found)
     how = (
@@ -157,6 +160,6 @@ def predict_parts(results: Results) -> Any:
         else "each alone and tuned for itself"
     )
     return predict(
-        f"Ball and penalty, {how}: which lowers the test error clearly?",
-        ("Only the ball.", "Only the penalty.", "Each of them.", "Neither."), right=right, result=shown, so=so[right],
+        f"Ball and penalty, {how}: whose interval of the gain lies above zero?",
+        ("Only the ball.", "Only the penalty.", "Each of them.", "Neither."), right=right, result=shown, so=so[right] + mixed,
     )  # fmt: skip
