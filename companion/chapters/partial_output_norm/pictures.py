@@ -57,8 +57,8 @@ def figure_split() -> Shown:
 
     pull = -(gradients * rows).sum(1) / output_length(rows)
     caption = (
-        f"The label alone decides whether the same vector is lengthened or shortened. Here z = (2.5, 1.2); the step −g in black, its part "
-        f"along z in blue ({pull[0]:+.2f} and {pull[1]:+.2f}), the rest in grey.".replace("-", "−")
+        f"The label alone decides whether the same vector is lengthened or shortened. Black: the step −g; blue: its part "
+        f"along z ({pull[0]:+.2f} and {pull[1]:+.2f}); grey: the rest.".replace("-", "−")
     )
     alt = (
         "Two pictures of the vector (2.5, 1.2) with its gradient step split in two. With the first class true the part along the vector "
