@@ -80,7 +80,7 @@ def predict_small_run(runs: Mapping[str, Sequence[float]], radius: float) -> Any
         "So zero gradient along the vector is not zero growth. Three causes are left: images still inside the ball, weights that images share, and steps "
         "of finite size, each of which lengthens by about h²‖g‖²/(2‖z‖). Steps a tenth as large, ten times as many, do a tenth of that alone:",
         "So at this δ the ball hardly acts: most vectors are shorter than it for most of the run.",
-        "So the shared weights pull the lengths back.",
+        "So the flow of one free vector does not tell what weights do that many images share.",
     )
     return predict(
         f"Two networks were just trained, one of them with a ball of δ = {radius:g}. What does the mean length of its logits do, measured before the ball?",
