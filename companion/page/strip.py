@@ -156,7 +156,7 @@ def at_a_glance(*, able: Sequence[str], before: str, minutes: Mapping[str, str])
         f""".luc-glance{{border-block:1px solid {RULE};padding:.6em 0;margin:1em 0;max-width:680px}}
         .luc-glance p{{margin:.2em 0}} .luc-glance ul{{margin:.3em 0 .9em;padding-left:1.2em}}
         .luc-glance .luc-lead{{font:600 15px/1.5 {SANS}}} .luc-glance summary{{font:400 15px/1.5 {SANS};cursor:pointer}}
-        .luc-glance dl{{display:inline-flex;flex-wrap:wrap;gap:.2em 1.6em;margin:0;vertical-align:top}}
+        .luc-glance dl{{display:inline-flex;flex-wrap:wrap;gap:.2em 1.6em;margin:0;vertical-align:top;max-width:calc(100% - 1.6em)}}
         .luc-glance dl div{{display:flex;gap:.5em}} .luc-glance dt{{color:{MUTED};font-weight:400;margin:0}}
         .luc-glance dd{{margin:0}}"""
     )

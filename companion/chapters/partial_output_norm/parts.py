@@ -73,7 +73,9 @@ def say_parts_setup(results: Results) -> Prose:
             lead,
             "So networks were also trained at the *same* learning rate, δ and α with one part turned off, and with both turned off: a 2×2.",
         )
-    return say(lead, "So each part was also searched and trained by itself, at the learning rate that its own search chose.")
+    return say(
+        lead, "So each part was also searched and trained by itself, at the learning rate that its own search chose."
+    )
 
 
 def figure_parts(results: Results) -> Shown | Prose:
