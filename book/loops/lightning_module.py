@@ -44,7 +44,8 @@ if __name__ == "__main__":
     digits = data.load("mnist", sample=True)
     rows = TensorDataset(digits.normalised(), digits.labels)
     classifier = Classifier(MLP((784, 128, 10)))
-    trainer = lightning.Trainer(max_epochs=5, logger=False, enable_checkpointing=False)
+    quiet = {"logger": False, "enable_checkpointing": False}
+    trainer = lightning.Trainer(max_epochs=5, **quiet)
     trainer.fit(classifier, DataLoader(rows, batch_size=50, shuffle=True))
 
     test = data.load("mnist", "test", sample=True)
