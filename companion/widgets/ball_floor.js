@@ -5,7 +5,7 @@
  */
 
 import {
-  axis, button, curveHandle, format, frame, html, plot, setAttributes, sliderRow, spread, svg, tag, whenSeen,
+  axis, button, curveHandle, drawOnChange, format, frame, html, plot, setAttributes, sliderRow, spread, svg, tag,
 } from "./kit.js";
 
 /** δ = 2 as in the figure of the output ball, which has a value of the same name: ten classes cannot be surer than 48 %. */
@@ -146,13 +146,7 @@ function render({ model, el }) {
     if (status.textContent !== sentence({ threshold })) status.textContent = sentence({ threshold });
     slider.set(threshold);
   };
-  model.on("change:threshold", update);
-  const forget = whenSeen(root);
-  update();
-  return () => {
-    forget();
-    model.off("change:threshold", update);
-  };
+  return drawOnChange({ model, names: Object.keys(defaults), root, draw: update });
 }
 
 export default { render };

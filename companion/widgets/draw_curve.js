@@ -5,7 +5,7 @@
  * `shown` is whether the recorded curves, `truth` and (where it has a label) `other`, are open.
  */
 
-import { button, format, frame, html, planeHandle, setAttributes, svg, whenSeen } from "./kit.js";
+import { button, drawOnChange, format, frame, html, planeHandle, setAttributes, svg } from "./kit.js";
 
 /** A stone thrown upwards at 15 m/s where g is 10 m/s²: 15 t − 5 t². A chapter puts its recorded runs in place of it. */
 export const defaults = {
@@ -221,14 +221,7 @@ function render({ model, el, still = false }) {
     const words = sentence(values, pen);
     if (status.textContent !== words) status.textContent = words;
   };
-  const events = Object.keys(defaults).map((key) => `change:${key}`);
-  for (const event of events) model.on(event, draw);
-  const forget = whenSeen(root);
-  draw();
-  return () => {
-    forget();
-    for (const event of events) model.off(event, draw);
-  };
+  return drawOnChange({ model, names: Object.keys(defaults), root, draw });
 }
 
 export default { render };

@@ -612,7 +612,7 @@ const STYLE = `${PICTURE}
 `;
 
 /** Tell the figure's root once that the reader sees it (the handle breathes from then on). Returns what ends the watch. */
-export function whenSeen(root) {
+function whenSeen(root) {
   const watch = new IntersectionObserver((entries) => {
     if (!entries.some((entry) => entry.isIntersecting)) return;
     root.classList.add("lf-seen");
@@ -620,4 +620,16 @@ export function whenSeen(root) {
   }, { threshold: 0.4 });
   watch.observe(root);
   return () => watch.disconnect();
+}
+
+/** Draw a figure now and at every change of its values by name, and tell its root when the reader sees it. Returns what ends both. */
+export function drawOnChange({ model, names, root, draw }) {
+  const events = names.map((name) => `change:${name}`);
+  for (const event of events) model.on(event, draw);
+  const forget = whenSeen(root);
+  draw();
+  return () => {
+    forget();
+    for (const event of events) model.off(event, draw);
+  };
 }

@@ -5,8 +5,8 @@
  */
 
 import {
-  bar, button, drawArrow, format, frame, gapArrow, html, lineThrough, planeHandle, playButton, setAttributes, setText, sliderRow, squeezed,
-  statusLine, svg, tagAt, ticks, trail, visiblePart, whenSeen,
+  bar, button, drawArrow, drawOnChange, format, frame, gapArrow, html, lineThrough, planeHandle, playButton, setAttributes, setText,
+  sliderRow, squeezed, statusLine, svg, tagAt, ticks, trail, visiblePart,
 } from "./kit.js";
 
 /** The state that surprises: the sample of the paper's first figure is classified rightly, and still wants to grow. */
@@ -286,11 +286,8 @@ function render({ model, el }) {
     slider.set(shown.threshold);
     setAttributes(clip, { "aria-pressed": String(shown.clip) });
   };
-  const events = Object.keys(defaults).map((key) => `change:${key}`);
-  for (const event of events) model.on(event, draw);
   model.on("msg:custom", clear); // a button has put the figure into a state
-  const ends = [whenSeen(root), play.forget, () => model.off("msg:custom", clear), ...events.map((event) => () => model.off(event, draw))];
-  draw();
+  const ends = [drawOnChange({ model, names: Object.keys(defaults), root, draw }), play.forget, () => model.off("msg:custom", clear)];
   return () => ends.forEach((end) => end());
 }
 

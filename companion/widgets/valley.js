@@ -6,7 +6,8 @@
  */
 
 import {
-  arrowPath, axis, bar, button, choice, curveHandle, format, frame, gapArrow, html, plot, setAttributes, sliderRow, statusLine, svg, tag, whenSeen,
+  arrowPath, axis, bar, button, choice, curveHandle, drawOnChange, format, frame, gapArrow, html, plot, setAttributes, sliderRow,
+  statusLine, svg, tag,
 } from "./kit.js";
 
 /** The state that surprises: the sample is classified wrongly, and its vector still grows. */
@@ -211,14 +212,7 @@ function render({ model, el }) {
     status.set(...sentence(now));
     slider.set(Math.log2(shown.scale));
   };
-  const events = Object.keys(defaults).map((key) => `change:${key}`);
-  for (const event of events) model.on(event, draw);
-  const forget = whenSeen(root);
-  draw();
-  return () => {
-    forget();
-    for (const event of events) model.off(event, draw);
-  };
+  return drawOnChange({ model, names: Object.keys(defaults), root, draw });
 }
 
 export default { render };
