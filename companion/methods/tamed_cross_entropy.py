@@ -142,3 +142,7 @@ class TamedCrossEntropy(Criterion):
 
     def __init__(self, alpha: float | Tensor, **options: Any) -> None:
         super().__init__(tamed_cross_entropy, {"alpha": alpha}, **options)
+
+    def posterior(self, probs: Tensor) -> Tensor:
+        """Return the class posterior that predicted probabilities (…, C) stand for: `tamed_posterior` along the last axis."""
+        return tamed_posterior(probs, self.alpha, dim=-1)

@@ -63,22 +63,29 @@ def table_beside(
     head = ["error, %", "paper", "ours", "relative gain", "difference [95 %]", "verdict"]
     rows = []
     for row in table.rows:
-        printed = [f"{cell.mean:.2f} ± {cell.sd:g}" if cell else "–" for cell in (row.baseline, row.better)]
+        printed = [_printed(cell) for cell in (row.baseline, row.better)]
+        gain = "–" if row.reduction is None else f"{row.reduction:.2f}"
         ours = compare_row(recorded, row, (effects or {}).get(row.ours["better"]) if row.ours else None)
         if ours is None or ours.state == "not run":
             rows.append([row.label, printed[0], "not run", "", "", ""])
-            rows.append(["· with it", printed[1], "not run", f"{row.reduction:.2f} / – %", "", ""])
+            rows.append(["· with it", printed[1], "not run", f"{gain} / – %", "", ""])
             continue
         better, baseline = (_mean(ours, arm) for arm in (0, 1))
         paper = f"paper {ours.effect:+.2f}" if ours.effect else ""
         rows.append([row.label, printed[0], baseline, "", paper, ""])
-        relative = f"{row.reduction:.2f} / {_relative(ours)} %"
+        relative = f"{gain} / {_relative(ours)} %"
         rows.append([f"· with it, n = {ours.n}", printed[1], better, relative, _difference(ours), _word(ours)])
     note = (
         "Relative gain: the paper's / ours. Differences in points; positive means a lower error with the method. "
         "The verdict compares points."
     )
     return render_table(head, rows, caption=f"{table.id}: {table.metric}. {note} Each interval is for one comparison.")
+
+
+def _printed(cell: papers.Cell | None) -> str:
+    if cell is None:
+        return "–"
+    return f"{cell.mean:.2f}" if cell.sd is None else f"{cell.mean:.2f} ± {cell.sd:g}"
 
 
 def _mean(ours: Comparison, arm: int) -> str:
@@ -234,7 +241,7 @@ def printed_reductions(paper: str) -> Panel:
     rows = []
     for table in papers.load(paper).tables:
         for row in table.rows:
-            if row.baseline is None:
+            if row.baseline is None or row.reduction is None:
                 continue
             computed = papers.relative_reduction(row.baseline.mean, row.better.mean)
             agrees = abs(computed - row.reduction) < 0.011  # printed with two decimals, rounded or cut

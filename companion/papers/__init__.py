@@ -18,9 +18,10 @@ checked, so that a reader pays nothing for it. A trailing ? marks what may be le
                     of that one), setting?, better, baseline
                     curves: experiment, before?, setting?, metric, arms    told from the first epoch to the last
     [[tables]]?     id, unit, metric, note?, rows, inference? (what we reconstructed; never data); a row is
-                    dataset, model, baseline, better, reduction, ours?, note?    errors as mean and sd, reduction in percent
+                    dataset, model, baseline, better, reduction?, ours?, note?    errors as mean and sd?, reduction in percent
                     or, in a table with columns, method, reduction (one a column), ours?, note?
                     and ours the experiment, setting?, baseline and better arm that repeat it
+    [[grids]]?      id, unit, note?, columns, rows (each method and values, one a column; nan for none): a printed table as it stands
     [[contrasts]]?  id, source, experiment, data, model, better, baseline, effect, effect_basis ("printed" or "inference"), n, family,
                     relative_reduction?, note?
     [[exploratory]]?  the same without source, effect and family, with why, and added_after_results where that is so
@@ -51,6 +52,7 @@ __all__ = [
     "Colour",
     "Contrast",
     "Exercise",
+    "Grid",
     "Method",
     "Paper",
     "Question",
@@ -135,10 +137,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Cell:
-    """A printed mean with its printed deviation."""
+    """A printed mean with its deviation; None where none is printed."""
 
     mean: float
-    sd: float
+    sd: float | None = None
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ class Row:
         label: data and model, or the method's name.
         baseline: printed error without the method; None where the paper prints none.
         better: printed error with the method; None where the paper prints none.
-        reduction: the printed relative reduction of the error, in percent.
+        reduction: the printed relative reduction of the error, in percent; None where none is printed.
         ours: experiment, setting and arms that repeat it, or None.
         note: what a reader of the printed numbers should know.
     """
@@ -157,7 +159,7 @@ class Row:
     label: str
     baseline: Cell | None
     better: Cell | None
-    reduction: float
+    reduction: float | None
     ours: dict[str, str] | None
     note: str
 
@@ -170,6 +172,25 @@ class Table:
     metric: str
     rows: tuple[Row, ...]
     note: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A printed table as it stands: methods in its rows, and what each column holds.
+
+    Attributes:
+        id: as printed, "Table 2".
+        unit: of all values.
+        columns: as they are headed.
+        rows: method to values, one a column; NaN where the paper prints none.
+        note: what a reader of the printed numbers should know.
+    """
+
+    id: str
+    unit: str
+    columns: tuple[str, ...]
+    rows: dict[str, tuple[float, ...]]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -226,6 +247,7 @@ class Paper:
     knobs: dict[str, str]
     claims: tuple[Claim, ...]
     tables: tuple[Table, ...]
+    grids: tuple[Grid, ...]
     contrasts: tuple[Contrast, ...]
     recipes: dict[str, dict[str, Any]]
     quiz: tuple[Question, ...]
@@ -347,6 +369,7 @@ def _paper(stem: str, data: dict[str, Any]) -> Paper:
         knobs=data.get("knobs", {}),
         claims=tuple(_claim(claim) for claim in data.get("claims", ())),
         tables=tuple(_table(table) for table in data.get("tables", ())),
+        grids=tuple(_grid(grid) for grid in data.get("grids", ())),
         contrasts=tuple(_contrast(contrast) for contrast in data.get("contrasts", ())),
         recipes=data.get("recipes", {}),
         quiz=tuple(_question(question) for question in data.get("quiz", ())),
@@ -368,11 +391,16 @@ def _table(entry: dict[str, Any]) -> Table:
 
 def _row_of_errors(row: dict[str, Any]) -> Row:
     label, cells = f"{row['dataset']}, {row['model']}", (Cell(**row["baseline"]), Cell(**row["better"]))
-    return Row(label, *cells, row["reduction"], row.get("ours"), row.get("note", ""))
+    return Row(label, *cells, row.get("reduction"), row.get("ours"), row.get("note", ""))
 
 
 def _row_of_reductions(row: dict[str, Any]) -> Row:
     return Row(row["method"], None, None, row["reduction"][0], row.get("ours"), row.get("note", ""))
+
+
+def _grid(entry: dict[str, Any]) -> Grid:
+    rows = {row["method"]: tuple(map(float, row["values"])) for row in entry["rows"]}
+    return Grid(entry["id"], entry["unit"], tuple(entry["columns"]), rows, entry.get("note", ""))
 
 
 def _question(entry: dict[str, Any]) -> Question:

@@ -277,6 +277,7 @@ class ImageTrainee:
             parameter_gradient=lambda: self._parameter_gradient(run),
             weights=[weight_rows(learner.network)],
             weights_before=before,
+            posterior=getattr(learner.objective.criterion, "posterior", None),
         )
         return measured(measurement, self.recipe.record), (transform(test.logits)[0].argmax(-1) == test.labels[0])
 

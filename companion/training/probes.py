@@ -139,6 +139,8 @@ class Measurement:
         parameter_gradient: gives the mean length of the parameter gradient over mini-batches, (R,).
         weights: of each run the weight vectors of its layers, a list of (rows, fan-in).
         weights_before: the same before the last step of the epoch; ``None`` before the first.
+        posterior: what the criterion's predicted probabilities say of the classes, (…, C) to the same: the inverse link of a loss
+            that is not proper; ``None`` where they say it themselves.
     """
 
     test: Part
@@ -149,6 +151,7 @@ class Measurement:
     parameter_gradient: Callable[[], Tensor] | None = None
     weights: Sequence[Sequence[Tensor]] = ()
     weights_before: Sequence[Sequence[Tensor]] | None = None
+    posterior: Callable[[Tensor], Tensor] | None = None
 
 
 Probe = Callable[[Measurement], dict[str, Tensor]]
@@ -302,11 +305,44 @@ def probe_calibration(m: Measurement) -> dict[str, Tensor]:
     }
 
 
-def logit_gradient(part: Part, m: Measurement) -> Tensor:
-    """Return dL/dz of every row's own loss L = losses(transform(z), y) at the raw logits, (R, n, C)."""
+@_register
+def probe_posterior(m: Measurement) -> dict[str, Tensor]:
+    """Calibration error of the predicted probabilities against noisy labels, and of the class posterior that they stand for.
+
+    ``noisy_calibration_error`` and ``posterior_noisy_calibration_error`` on the held-out rows, whose labels are as noisy as the
+    training labels; ``posterior_calibration_error`` on the test rows. Without a `Measurement.posterior` the pairs agree.
+    """
+    if m.validation is None:
+        raise ValueError("the probe posterior needs rows held out, with labels as noisy as those of training")
+
+    def error(part: Part, link: Callable[[Tensor], Tensor]) -> Tensor:
+        probs = link(m.transform(part.logits).softmax(-1))
+        pairs = zip(probs, part.labels, strict=True)
+        return torch.stack([expected_calibration_error(p, y) for p, y in pairs])
+
+    def same(probs: Tensor) -> Tensor:
+        return probs
+
+    posterior = m.posterior or same
+    return {
+        "noisy_calibration_error": error(m.validation, same),
+        "posterior_noisy_calibration_error": error(m.validation, posterior),
+        "posterior_calibration_error": error(m.test, posterior),
+    }
+
+
+@_register
+def probe_relative_gradient(m: Measurement) -> dict[str, Tensor]:
+    """Mean length of the training rows' gradients over that of cross-entropy's there: how much of a step a criterion leaves."""
+    own, plain = (logit_gradient(m.train, m, losses).norm(dim=-1).mean(1) for losses in (m.losses, class_loss))
+    return {"relative_gradient": own / plain}
+
+
+def logit_gradient(part: Part, m: Measurement, losses: Rows | None = None) -> Tensor:
+    """Return dL/dz of every row's own loss L = losses(transform(z), y) at the raw logits, (R, n, C); by default the run's."""
     leaf = part.logits.detach().requires_grad_()
     with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(m.losses(m.transform(leaf), part.labels).sum(), leaf)
+        (gradient,) = torch.autograd.grad((losses or m.losses)(m.transform(leaf), part.labels).sum(), leaf)
     return gradient
 
 

@@ -22,6 +22,10 @@ def number(value: Any) -> str | None:
     return None if right else "a number"
 
 
+def number_or_nan(value: Any) -> str | None:
+    return None if isinstance(value, float) and math.isnan(value) else number(value)
+
+
 def whole(least: int) -> Check:
     return lambda value: None if type(value) is int and value >= least else f"a whole number >= {least}"
 
@@ -31,8 +35,8 @@ def flag(value: Any) -> str | None:
 
 
 def cell(value: Any) -> str | None:
-    right = isinstance(value, dict) and set(value) == {"mean", "sd"} and not any(map(number, value.values()))
-    return None if right else "two numbers, { mean = …, sd = … }"
+    named = isinstance(value, dict) and {"mean"} <= set(value) <= {"mean", "sd"}
+    return None if named and not any(map(number, value.values())) else "numbers, { mean = …, sd = … } or { mean = … }"
 
 
 def colour(value: Any) -> str | None:
@@ -87,7 +91,9 @@ OURS = {"experiment": text, "baseline": text, "better": text}
 CURVES = {"experiment": text, "metric": text, "arms": list_of(text)}
 OF_A_RECORD = {"setting": text, "before": text, "before_note": text}
 ROW_MAY = {"ours": a_table, "note": text}
-ROW_OF_ERRORS = {"dataset": text, "model": text, "baseline": cell, "better": cell, "reduction": number}
+ROW_OF_ERRORS = {"dataset": text, "model": text, "baseline": cell, "better": cell}
+GRID = {"id": text, "unit": text, "columns": list_of(text), "rows": anything}
+GRID_ROW = {"method": text, "values": list_of(number_or_nan)}
 ROW_OF_REDUCTIONS = {"method": text, "reduction": list_of(number)}
 COMPARED = {
     "id": text,
@@ -115,7 +121,7 @@ RECIPE = {"paper": a_table, "ours": a_table}
 def problems(data: dict[str, Any]) -> list[str]:
     """Say what is wrong with a paper's file, one sentence each; an empty list says that nothing is."""
     single = dict.fromkeys((*PARTS, "colour"), a_table)
-    lists = {"arms": anything, "claims": anything, "tables": anything, "contrasts": anything, "exploratory": anything}
+    lists = {"arms": anything, "claims": anything, "tables": anything, "grids": anything, "contrasts": anything, "exploratory": anything}
     lists |= {"quiz": anything, "exercises": anything}
     may = {**PAPER_MAY, **lists, "knobs": a_table, "recipes": a_table}
     found = keys("", data, {**PAPER, **single, "arms": anything}, may)
@@ -131,6 +137,7 @@ def problems(data: dict[str, Any]) -> list[str]:
     found += entries("contrasts", data.get("contrasts", []), CONTRAST, CONTRAST_MAY)
     found += entries("exploratory", data.get("exploratory", []), EXPLORATORY, {"added_after_results": flag})
     found += entries("tables", data.get("tables", []), TABLE, TABLE_MAY) or rows(data.get("tables", []))
+    found += entries("grids", data.get("grids", []), GRID, {"note": text}) or grid_rows(data.get("grids", []))
     found += entries("quiz", data.get("quiz", []), QUESTION, {}) or right_choices(data.get("quiz", []))
     found += entries("exercises", data.get("exercises", []), EXERCISE, {})
     for name, recipe in data.get("recipes", {}).items():
@@ -183,12 +190,25 @@ def rows(tables: list[dict[str, Any]]) -> list[str]:
         columns = table.get("columns")
         for at, row in enumerate(table["rows"], 1):
             where = f"{table['id']}, row {at}"
-            wrong = keys(where, row, ROW_OF_REDUCTIONS if columns else ROW_OF_ERRORS, ROW_MAY)
+            may = ROW_MAY if columns else {**ROW_MAY, "reduction": number}
+            wrong = keys(where, row, ROW_OF_REDUCTIONS if columns else ROW_OF_ERRORS, may)
             if not wrong and "ours" in row:
                 wrong = keys(f"{where}, ours", row["ours"], OURS, {"setting": text})
             if not wrong and columns and len(row["reduction"]) != len(columns):
                 wrong = [f"{where}: 'reduction' must have one number for each of the columns {', '.join(columns)}"]
             found += wrong
+    return found
+
+
+def grid_rows(grids: list[dict[str, Any]]) -> list[str]:
+    """Say which row of a printed grid is malformed or has not one value for each column."""
+    found = []
+    for grid in grids:
+        for at, row in enumerate(grid["rows"], 1):
+            where = f"{grid['id']}, row {at}"
+            found += (wrong := keys(where, row, GRID_ROW))
+            if not wrong and len(row["values"]) != len(grid["columns"]):
+                found.append(f"{where}: 'values' must have one number for each of {len(grid['columns'])} columns")
     return found
 
 

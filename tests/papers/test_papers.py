@@ -26,7 +26,11 @@ PAPERS = {stem: papers.load(stem) for stem in papers.names()}
 every_paper = pytest.mark.parametrize("paper", PAPERS.values(), ids=PAPERS)
 CLAIMS = [(paper, claim) for paper in PAPERS.values() for claim in paper.claims]
 ROWS = [
-    (stem, table, row) for stem, paper in PAPERS.items() for table in paper.tables for row in table.rows if row.baseline
+    (stem, table, row)
+    for stem, paper in PAPERS.items()
+    for table in paper.tables
+    for row in table.rows
+    if row.baseline and row.reduction is not None
 ]
 
 
@@ -261,12 +265,20 @@ MALFORMED = [
     (first("claims", lambda e: e.update(curves="length")), r"pon-discrepancy, curves: must be a list, \[\["),
     (row(0, rename("better", "arm")), "Table 1, row 1: the key 'better' is missing; needed are: dataset, model"),
     (row(0, lambda r: r.update(arm=1)), "Table 1, row 1: unknown key 'arm'; known are: dataset"),
-    (row(0, lambda r: r.update(baseline=1.6)), "'baseline' must be two numbers"),
-    (row(0, lambda r: r["better"].update(mean="5")), "'better' must be two numbers"),
+    (row(0, lambda r: r.update(baseline=1.6)), "'baseline' must be numbers"),
+    (row(0, lambda r: r["better"].update(mean="5")), "'better' must be numbers"),
     (row(0, lambda r: r.update(reduction=True)), "'reduction' must be a number; got True"),
     (row(0, lambda r: r.update(ours="none")), "'ours' must be a table of keys; got 'none'"),
     (row(0, lambda r: rename("better", "arm")(r["ours"])), "Table 1, row 1, ours: the key 'better' is missing"),
     (row(2, lambda r: r.update(reduction=[1.0])), "Table 3, row 1: 'reduction' must have one number for each"),
+    (
+        lambda d: d.update(grids=[{"id": "G", "unit": "%", "columns": ["a"], "rows": [{"method": "x", "values": [1, 2]}]}]),
+        "G, row 1: 'values' must have one number for each of 1 columns",
+    ),
+    (
+        lambda d: d.update(grids=[{"id": "G", "unit": "%", "columns": ["a"], "rows": [{"method": "x", "values": ["1"]}]}]),
+        "G, row 1: 'values' must be a list, each a number",
+    ),
     (first("contrasts", lambda e: e.update(n=1)), "contrasts, pon-t1-mnist: 'n' must be a whole number >= 2; got 1"),
     (first("contrasts", lambda e: e.update(effect_basis="guess")), "one of: printed, inference"),
     (first("exercises", lambda e: e.update(level="hard")), "exercises, first_sample: 'level' must be one of: warm up"),

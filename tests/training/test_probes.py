@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, multi_margin_loss
 
-from companion import Objective, PartialNorm, ScalableBatchNorm, TamedCrossEntropy, partial_norm
+from companion import Objective, PartialNorm, ScalableBatchNorm, TamedCrossEntropy, partial_norm, tamed_posterior
 from companion.geometry import expected_calibration_error, fit_temperature
 from companion.training.probes import PROBES, STANDARD, Measurement, Part, class_loss, measured, row_losses
 from tests.training.small import convolutional, data, perceptron
@@ -229,9 +229,54 @@ def test_training_probes_are_of_the_probe_rows(make):
     torch.testing.assert_close(found["parameter_gradient"][0], torch.stack(lengths).mean())
 
 
+def test_calibration_before_and_after_the_inverse_link():
+    test, held_out = Part(_logits(), _labels()), Part(_logits().flip(1), _labels())
+    criterion = TamedCrossEntropy(1.5)
+
+    def found(**more):
+        whole = Measurement(test, lambda z: 2 * z, class_loss, train=test, validation=held_out, **more)
+        return {name: value.item() for name, value in measured(whole, ("posterior",)).items()}
+
+    def error(part, alpha):
+        return expected_calibration_error(tamed_posterior((2 * part.logits[0]).softmax(-1), alpha), part.labels[0]).item()
+
+    assert found(posterior=criterion.posterior) == pytest.approx(
+        {
+            "noisy_calibration_error": error(held_out, 0.0),
+            "posterior_noisy_calibration_error": error(held_out, 1.5),
+            "posterior_calibration_error": error(test, 1.5),
+        }
+    )
+    proper = found()
+    assert proper["noisy_calibration_error"] == proper["posterior_noisy_calibration_error"]
+    assert error(held_out, 0.0) != pytest.approx(error(held_out, 1.5))
+
+
+def test_a_runs_criterion_hands_its_inverse_link_to_the_probe(make):
+    def calibration(objective):
+        trainee = make(objective=lambda network: objective, record=("posterior",))
+        trainee.validation = trainee.test
+        return trainee.measure(0)
+
+    tame, proper = calibration(Objective(criterion=TamedCrossEntropy(2.0))), calibration(Objective())
+    assert tame["noisy_calibration_error"] == proper["noisy_calibration_error"]
+    assert tame["posterior_noisy_calibration_error"] != proper["posterior_noisy_calibration_error"]
+
+
+def test_relative_gradient_is_the_share_of_a_step_that_is_left():
+    logits, labels = _logits(), _labels()
+    part = Part(logits, labels)
+    losses = row_losses(TamedCrossEntropy(2.0))
+    found = measured(Measurement(part, lambda z: z, losses, train=part), ("relative_gradient",))["relative_gradient"]
+    loss = class_loss(logits, labels)[0]
+    size = (logits[0].softmax(-1) - torch.eye(4)[labels[0]]).norm(dim=-1)
+    assert found.item() == pytest.approx(((1 + loss) ** -2 * size).sum().item() / size.sum().item())
+
+
 def test_the_registry_knows_its_names(make):
     assert set(STANDARD) < set(PROBES)
     trainee = make(network=convolutional, record=tuple(PROBES))
+    trainee.validation = trainee.test
     trainee.train_epoch(1)
     assert all(value.shape == (1,) for value in trainee.measure(1).values())
     with pytest.raises(ValueError, match="record must be one of 'fit', 'lengths'"):
@@ -239,4 +284,6 @@ def test_the_registry_knows_its_names(make):
     part = Part(_logits(), _labels())
     with pytest.raises(ValueError, match="zero_features needs a network with a method features"):
         measured(Measurement(part, lambda z: z, class_loss, train=part), ("zero_features",))
+    with pytest.raises(ValueError, match="the probe posterior needs rows held out"):
+        measured(Measurement(part, lambda z: z, class_loss, train=part), ("posterior",))
     assert perceptron(1).layers  # the other network of these tests
