@@ -121,7 +121,14 @@ RECIPE = {"paper": a_table, "ours": a_table}
 def problems(data: dict[str, Any]) -> list[str]:
     """Say what is wrong with a paper's file, one sentence each; an empty list says that nothing is."""
     single = dict.fromkeys((*PARTS, "colour"), a_table)
-    lists = {"arms": anything, "claims": anything, "tables": anything, "grids": anything, "contrasts": anything, "exploratory": anything}
+    lists = {
+        "arms": anything,
+        "claims": anything,
+        "tables": anything,
+        "grids": anything,
+        "contrasts": anything,
+        "exploratory": anything,
+    }
     lists |= {"quiz": anything, "exercises": anything}
     may = {**PAPER_MAY, **lists, "knobs": a_table, "recipes": a_table}
     found = keys("", data, {**PAPER, **single, "arms": anything}, may)

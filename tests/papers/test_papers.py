@@ -272,11 +272,15 @@ MALFORMED = [
     (row(0, lambda r: rename("better", "arm")(r["ours"])), "Table 1, row 1, ours: the key 'better' is missing"),
     (row(2, lambda r: r.update(reduction=[1.0])), "Table 3, row 1: 'reduction' must have one number for each"),
     (
-        lambda d: d.update(grids=[{"id": "G", "unit": "%", "columns": ["a"], "rows": [{"method": "x", "values": [1, 2]}]}]),
+        lambda d: d.update(
+            grids=[{"id": "G", "unit": "%", "columns": ["a"], "rows": [{"method": "x", "values": [1, 2]}]}]
+        ),
         "G, row 1: 'values' must have one number for each of 1 columns",
     ),
     (
-        lambda d: d.update(grids=[{"id": "G", "unit": "%", "columns": ["a"], "rows": [{"method": "x", "values": ["1"]}]}]),
+        lambda d: d.update(
+            grids=[{"id": "G", "unit": "%", "columns": ["a"], "rows": [{"method": "x", "values": ["1"]}]}]
+        ),
         "G, row 1: 'values' must be a list, each a number",
     ),
     (first("contrasts", lambda e: e.update(n=1)), "contrasts, pon-t1-mnist: 'n' must be a whole number >= 2; got 1"),

@@ -238,7 +238,9 @@ def test_calibration_before_and_after_the_inverse_link():
         return {name: value.item() for name, value in measured(whole, ("posterior",)).items()}
 
     def error(part, alpha):
-        return expected_calibration_error(tamed_posterior((2 * part.logits[0]).softmax(-1), alpha), part.labels[0]).item()
+        return expected_calibration_error(
+            tamed_posterior((2 * part.logits[0]).softmax(-1), alpha), part.labels[0]
+        ).item()
 
     assert found(posterior=criterion.posterior) == pytest.approx(
         {
