@@ -17,7 +17,8 @@ from typing import Any, ParamSpec
 import companion
 from companion import papers
 from companion.page.display import SANS, Panel, inline, plain, style
-from companion.page.tables import render_table
+from companion.page.tables import interval_text, render_table
+from companion.results import paired
 
 Asked = ParamSpec("Asked")
 _last: dict[tuple[str, str], str] = {}  # chapter and exercise to the state of the last answer in this kernel
@@ -239,6 +240,53 @@ def check_truth(answer: Any, expected: bool, *, right: str, hint: str) -> Feedba
     if not isinstance(answer, bool):
         return feedback("not yet", "`True` or `False` is wanted here.")
     return feedback("right", right) if answer is expected else feedback("not yet", hint)
+
+
+def check_paired(errors: Any, *, beside: str) -> Feedback:
+    """Say what the reader's own test errors of two arms, seed by seed, allow to be said.
+
+    Args:
+        errors: arm to test errors in percent, one a seed; the first arm is the baseline.
+        beside: what should be said beside the difference.
+
+    Example:
+        >>> check_paired({"plain": [5.0, 5.2, 5.1, 5.3, 4.9], "tamed": [4.1, 4.2, 4.3, 4.2, 4.0]}, beside="Say how.").text[:29]
+        'Right. plain minus tamed: +0.'
+    """
+    if errors is Ellipsis or errors is None:
+        return feedback("open", "Put a dictionary of two lists where the dots are, test errors in percent, one a seed.")
+    try:
+        (baseline, one), (method, other) = (
+            (str(arm), [float(value) for value in values]) for arm, values in errors.items()
+        )
+    except (AttributeError, TypeError, ValueError):
+        return feedback(
+            "not yet",
+            "Wanted is a dictionary with two entries, each a list of numbers: the baseline first, then the method.",
+        )
+    if len(one) != len(other):
+        return feedback(
+            "not yet", f"{len(one)} and {len(other)} numbers: the same seeds in both arms, so that they can be paired."
+        )
+    if len(one) < 5:
+        return feedback(
+            "not yet",
+            f"{len(one)} seeds are too few to say how far a difference moves from seed to seed; take five or more.",
+        )
+    if not all(math.isfinite(value) and 0 <= value <= 100 for value in (*one, *other)):
+        return feedback("not yet", "Errors are percentages, from 0 to 100.")
+    found = paired(one, other)
+    word = (
+        f"{method} is better"
+        if found.low > 0
+        else f"{baseline} is better"
+        if found.high < 0
+        else "the interval holds zero"
+    )
+    return feedback(
+        "right",
+        f"{baseline} minus {method}: {interval_text(found)} points over {len(one)} seeds; {word}. {beside}",
+    )
 
 
 def check_function(

@@ -15,8 +15,7 @@ from companion import page, papers
 from companion.chapters.partial_output_norm.ball import loss_gradient, required_threshold
 from companion.geometry import entropy
 from companion.methods.partial_output_norm import partial_norm
-from companion.page import Feedback, Panel, check_function, check_number, exercise, feedback
-from companion.results import paired
+from companion.page import Feedback, Panel, check_function, check_number, check_paired, exercise, feedback
 
 
 @exercise
@@ -204,40 +203,9 @@ def check_evening(errors: Mapping[str, Sequence[float]] | Any) -> Feedback:
     Args:
         errors: arm to test errors in percent, one a seed; the first arm is the baseline.
     """
-    if errors is Ellipsis or errors is None:
-        return feedback("open", "Put a dictionary of two lists where the dots are, test errors in percent, one a seed.")
-    try:
-        (baseline, one), (method, other) = (
-            (str(arm), [float(value) for value in values]) for arm, values in errors.items()
-        )
-    except (AttributeError, TypeError, ValueError):
-        return feedback(
-            "not yet",
-            "Wanted is a dictionary with two entries, each a list of numbers: the baseline first, then the method.",
-        )
-    if len(one) != len(other):
-        return feedback(
-            "not yet", f"{len(one)} and {len(other)} numbers: the same seeds in both arms, so that they can be paired."
-        )
-    if len(one) < 5:
-        return feedback(
-            "not yet",
-            f"{len(one)} seeds are too few to say how far a difference moves from seed to seed; take five or more.",
-        )
-    if not all(math.isfinite(value) and 0 <= value <= 100 for value in (*one, *other)):
-        return feedback("not yet", "Errors are percentages, from 0 to 100.")
-    found = paired(one, other)
-    word = (
-        f"{method} is better"
-        if found.low > 0
-        else f"{baseline} is better"
-        if found.high < 0
-        else "the interval holds zero"
-    )
-    return feedback(
-        "right",
-        f"{baseline} minus {method}: {page.interval_text(found)} points over {len(one)} seeds; {word}. Say beside it how δ and the rates were chosen, and what "
-        "the difference is with both arms at one rate.",
+    return check_paired(
+        errors,
+        beside="Say beside it how δ and the rates were chosen, and what the difference is with both arms at one rate.",
     )
 
 

@@ -1,0 +1,225 @@
+"""The checks of the chapter's exercises, and its quiz."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, log_softmax
+
+from companion import page, papers
+from companion.chapters.tamed_cross_entropy.pulls import class_sum, peak, share
+from companion.chapters.tamed_cross_entropy.recorded import METHOD, at_noise
+from companion.methods.tamed_cross_entropy import tamed_cross_entropy, tamed_posterior
+from companion.page import Feedback, Panel, check_function, check_number, check_paired, exercise, feedback
+from companion.results import Results
+
+
+@exercise
+def check_peak(answer: Any) -> Feedback:
+    """Exercise 1: the probability at which the pull is strongest, for α = 1."""
+    return check_number(
+        answer,
+        peak(1.0),
+        right="A sample with a less plausible label pulls less: below this q the loss begins to give up.",
+        hint="Set the derivative of $(1-q)/(1-\\log q)$ to zero: it leads to $(1-q)/q = 1 - \\log q$. Halve an interval of q, or try values.",
+        slips={
+            "That is the peak for α = 2; α = 1 is asked for.": peak(2.0),
+            "That is a half: where the two classes are level. The peak lies lower.": 0.5,
+        },
+        tolerance=2e-3,
+    )
+
+
+@exercise
+def check_bound(answer: Any) -> Feedback:
+    """Exercise 2: how much worse, in clean risk, noise of η = 0.4 can make the best hypothesis, for α = 2 and ten classes."""
+    low, high = float(class_sum(np.array(0.1), 10, 2.0)), 9.0
+
+    def harm(noise: float, low: float = low, high: float = high) -> float:
+        return noise * (high - low) / (10 * (1 - noise))
+
+    return check_number(
+        answer,
+        harm(0.4),
+        right="In units of a loss that is at most 1. It bounds the harm to the *minimiser*, not to what training finds.",
+        hint="A is the sum of the ten losses at an even prediction: ten times $L/(1+L)$ at $L = \\log 10$. B is what it tends to for a sure one: nine labels at the bound 1. Then put η = 0.4 into the inequality.",
+        slips={
+            "You left out the even prediction's sum: B − A is the range, not B.": harm(0.4, low=0.0),
+            "The noise goes into the denominator too: 1 − η.": 0.4 * (high - low) / 10,
+            "Divide by the number of classes as well.": 10 * harm(0.4),
+            "B counts the nine *other* labels; the sure one costs nothing.": harm(0.4, high=10.0),
+        },
+        tolerance=5e-3,
+    )
+
+
+@exercise
+def check_posterior(answer: Any) -> Feedback:
+    """Exercise 3: the class posterior from the probabilities that a tamed network predicts."""
+    rows = torch.tensor([[0.7, 0.2, 0.1], [0.05, 0.9, 0.05], [1 / 3, 1 / 3, 1 / 3]], dtype=torch.float64)
+
+    def no_sum(q: Tensor, alpha: float) -> Tensor:
+        return q * (1 - q.log()) ** alpha
+
+    def other_way(q: Tensor, alpha: float) -> Tensor:
+        return torch.softmax(q.log() - alpha * torch.log1p(-q.log()), 1)
+
+    def weight_alone(q: Tensor, alpha: float) -> Tensor:
+        weight = (1 - q.log()) ** alpha
+        return weight / weight.sum(1, keepdim=True)
+
+    return check_function(
+        answer,
+        tamed_posterior,
+        [(rows, 0.0), (rows, 1.0), (rows, 2.0)],
+        right="The order of the classes stays; only how sure the answer is changes.",
+        hint="At the best prediction every class's pull is proportional to its own probability: posterior times weight ∝ q. Solve for the posterior, and make each row add up to 1.",
+        slips={
+            "The rows do not add up to 1 yet.": no_sum,
+            "The weight is on the wrong side: you tamed the probabilities once more.": other_way,
+            "The weight alone is not enough: it stands beside q.": weight_alone,
+        },
+    )
+
+
+@exercise
+def check_batch(right: Any, wrong: Any) -> Feedback:
+    """Exercise 4: a batch in which one wrong label holds half of the tamed pull, though most labels are plausible."""
+    if right is Ellipsis or wrong is Ellipsis or right is None:
+        return feedback(
+            "open", "Put a list of probabilities and one probability where the dots are, and run the cell again."
+        )
+    try:
+        plausible, bad = [float(q) for q in right], float(wrong)
+    except (TypeError, ValueError):
+        return feedback(
+            "not yet", "Wanted are a list of probabilities, for the right labels, and one number for the wrong one."
+        )
+    if not all(0 < q <= 1 for q in (*plausible, bad)) or len(plausible) < 9:
+        return feedback("not yet", "Probabilities lie in (0, 1], and at least nine right labels are wanted.")
+    held = share(plausible, [bad], 2.0)
+    plain = share(plausible, [bad], 0.0)
+    if not 0.48 <= held <= 0.52:
+        hint = (
+            "Let the right labels be all but learnt." if held < 0.48 else "Let the right labels be a little less sure."
+        )
+        return feedback(
+            "not yet", f"The wrong label holds {100 * held:.0f} % (cross entropy: {100 * plain:.0f} %). {hint}"
+        )
+    return feedback(
+        "right",
+        f"It holds {100 * held:.0f} %, with cross entropy {100 * plain:.0f} %. Taming is no veto: when all else is learnt, what is left of the gradient belongs to the "
+        "labels that the network does not believe.",
+    )
+
+
+@exercise
+def check_tamed(answer: Any) -> Feedback:
+    """Exercise 5: the reader's own tamed cross entropy, with gradients, a masked class, α = 1 and half precision."""
+    generator = torch.Generator().manual_seed(4)
+    logits = 4 * torch.randn(6, 4, generator=generator, dtype=torch.float64)
+    target = torch.tensor([0, 1, 2, 3, 0, 1])
+    masked = logits.clone()
+    masked[:, 3] = -math.inf
+    kept = torch.tensor([0, 1, 2, 2, 0, 1])
+    far = torch.tensor([[0.0, 300.0, 0.0, 0.0]], dtype=torch.float64)
+
+    def reference(z: Tensor, y: Tensor, alpha: float) -> Tensor:
+        return tamed_cross_entropy(z.double(), y, alpha)
+
+    def of_the_mean(z: Tensor, y: Tensor, alpha: float) -> Tensor:
+        plain = cross_entropy(z, y)
+        return plain.log1p() if alpha == 1 else ((1 + plain) ** (1 - alpha) - 1) / (1 - alpha)
+
+    def summed(z: Tensor, y: Tensor, alpha: float) -> Tensor:
+        return tamed_cross_entropy(z, y, alpha, reduction="sum")
+
+    def as_printed(z: Tensor, y: Tensor, alpha: float) -> Tensor:
+        plain = -log_softmax(z, 1).gather(1, y[:, None])[:, 0]
+        return (
+            (((1 + plain) ** (1 - alpha) - 1 / (1 - alpha)) / (1 - alpha)).mean()
+            if alpha != 1
+            else plain.mean() * math.nan
+        )
+
+    cases = [(logits, target, alpha) for alpha in (0.0, 0.5, 2.0, 1.0)]
+    cases += [(masked, kept, 1.5), (far, torch.tensor([0]), 2.0)]
+    slips: dict[str, Callable[..., Any]] = {
+        "You tamed the mean; each sample has to be tamed by itself, before the mean.": of_the_mean,
+        "The sum is there; the mean over the batch is wanted.": summed,
+        "That is Eq. 9 as it is printed: with 1 for the constant in the bracket the loss is 0 for a sure and right answer.": as_printed,
+    }
+    said = check_function(
+        answer, reference, cases, slips=slips, gradients=True,
+        right="It agrees in float64 with its gradient, at α = 1, with a masked class and far out.",
+        hint="`log_softmax`, gather the label's entry, then $((1+L)^{1-\\alpha}-1)/(1-\\alpha)$, at α = 1 its limit, and the mean.",
+        gradient_hint="Leave the weight to autograd: no `detach`, no `no_grad`.",
+    )  # fmt: skip
+    if not said.passed:
+        return said
+    half = answer(logits.half(), target, 2.0)
+    if not torch.isfinite(half) or abs(float(half) - float(reference(logits, target, 2.0))) > 0.02:
+        return feedback(
+            "not yet",
+            f"In half precision it gives {float(half):.4f}; `log_softmax(…, dtype=torch.float32)` computes in float32.",
+        )
+    return said
+
+
+@exercise
+def check_flattered(answer: Any, recorded: Mapping[str, Results]) -> Feedback:
+    """Exercise 6: which loss's error falls most from the last epoch to the best by test error, at η = 0.4.
+
+    Args:
+        answer: an arm's name.
+        recorded: experiment name to recorded results.
+    """
+    if answer is Ellipsis or answer is None:
+        return feedback("open", "Put the name of an arm where the dots are, and run the cell again.")
+    results = at_noise(recorded)
+    arms = [
+        arm for arm in results.arms if results.seeds(arm) and not results.unfinished(arm) and not results.diverged(arm)
+    ]
+    if not arms:
+        return feedback("open", "The runs are not recorded yet.")
+    if answer not in arms:
+        return feedback("not yet", f"Wanted is one of {', '.join(map(repr, arms))}.")
+    gains = {arm: float((results.final(arm) - results.stopped(arm, "best test")).mean()) for arm in arms}
+    best = max(gains, key=gains.get)
+    if answer == best:
+        return feedback(
+            "right",
+            f"{gains[best]:.1f} points, {METHOD} {gains[METHOD]:.1f}: a table of best epochs hides what a loss does when it is left alone.",
+        )
+    return feedback(
+        "not yet",
+        f"{answer} gains {gains[answer]:.1f} points, another one more. `results.stopped(arm, rule)` and `results.final(arm)` give errors, one a seed.",
+    )
+
+
+@exercise
+def check_evening(errors: Mapping[str, Sequence[float]] | Any) -> Feedback:
+    """Exercise 7, the investigation: what the reader's test errors under noise that depends on the input allow to be said.
+
+    Args:
+        errors: arm to test errors in percent, one a seed; the first arm is the baseline.
+    """
+    return check_paired(
+        errors,
+        beside="Say beside it how the rates were chosen, when each run stopped, and how the noise depends on the input.",
+    )
+
+
+report = partial(page.report, "tamed_cross_entropy")
+exercise_minutes = partial(page.exercise_minutes, "tamed_cross_entropy")
+
+
+def chapter_quiz() -> Panel:
+    """Return the quiz of the chapter, whose questions are data of its paper."""
+    return page.quiz(papers.load("tamed_cross_entropy").quiz)
