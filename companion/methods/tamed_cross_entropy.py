@@ -94,7 +94,8 @@ def tamed_posterior(probs: Tensor, alpha: float | Tensor, dim: int = 1) -> Tenso
     .. math:: \mathrm{posterior}_c \propto q_c\, (1 - \log q_c)^\alpha, \qquad 0 \log 0 = 0
 
     A network trained with TCE predicts q too sharply with respect to the labels it was given; this inverse link undoes
-    that. The order of the classes never changes, so neither does the decision.
+    that. For α ≤ 1 + log 2 it keeps the order of the classes, so the decision stays; for larger α it keeps that of every
+    best prediction, and can turn round that of a row that is best for no posterior (two classes near ½, for example).
 
     Args:
         probs: predicted probabilities (N, C, …) or (C,).

@@ -28,6 +28,9 @@ METRICS = {
     "train_entropy": ("training entropy", "{:.2g}"),
     "test_loss": ("test loss", "{:.3f}"),
     "test_entropy": ("test entropy", "{:.3f}"),
+    "wrong_label_accuracy": ("wrong labels given back, %", "{:.1f}"),
+    "noisy_gradient_share": ("gradient share of wrong labels", "{:.2f}"),
+    "relative_gradient": ("gradient over cross entropy's", "{:.2f}"),
 }
 """How a metric is named at the head of a column, and how its values are written."""
 
