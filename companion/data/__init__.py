@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from companion.data.augmentation import flip_images, random_flip, random_shift, shift_images
 from companion.data.formats import DamagedFileError
+from companion.data.human_labels import HumanLabels, read_human_labels
 from companion.data.label_noise import (
     NoisyLabels,
     PairFlips,
@@ -21,6 +22,7 @@ __all__ = [
     "DamagedFileError",
     "DataNotFoundError",
     "Graph",
+    "HumanLabels",
     "Images",
     "NoisyLabels",
     "PairFlips",
@@ -35,6 +37,7 @@ __all__ = [
     "random_flip",
     "random_shift",
     "random_split",
+    "read_human_labels",
     "shift_images",
     "transition_noise",
     "uniform_label_noise",

@@ -98,7 +98,9 @@ def download_size(name: str) -> int:
     entry = catalogue.CATALOGUE[name]
 
     def here(split: str) -> bool:
-        places = [(root / place, layout) for root in _roots() for layout in entry.layouts for place in layout.folders]
+        places = [
+            (root / place, layout) for root in data_roots() for layout in entry.layouts for place in layout.folders
+        ]
         return any(all((folder / file).is_file() for file in layout.files[split]) for folder, layout in places)
 
     return 0 if all(here(split) for split in entry.splits) else entry.megabytes
@@ -190,7 +192,7 @@ def full_arrays(name: str, split: str) -> Arrays:
 def _full(entry: Entry, split: str) -> tuple[Arrays, str]:
     """Return the arrays of a full set and their checksum, from the first place that has them undamaged."""
     problems = _Problems()
-    for root in _roots():
+    for root in data_roots():
         if (found := _read_from(root, entry, split, problems)) is not None:
             problems.warn("another copy is used")
             return found
@@ -222,7 +224,8 @@ class _Problems:
             warnings.warn(f"{problem}; {remedy}", UserWarning, stacklevel=4)  # at the line that called `load`
 
 
-def _roots() -> list[Path]:
+def data_roots() -> list[Path]:
+    """Return the folders in which data are looked for: `COMPANION_DATA`, then the cache."""
     roots = [cache] if (cache := _cache()) else []
     if chosen := os.environ.get("COMPANION_DATA"):
         folder = Path(chosen).expanduser()

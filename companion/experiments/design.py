@@ -18,6 +18,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
 from companion._checks import check_choice, check_count, check_number
+from companion.data.human_labels import HumanLabels
 from companion.data.label_noise import PairFlips, TransitionNoise, UniformNoise
 from companion.experiments.ranges import Log, Range
 from companion.objective import Objective
@@ -46,7 +47,7 @@ PROFILES = ("smoke", "laptop", "gpu")
 OWN_KNOBS = ("lr", "weight_decay")
 """Knobs that the optimiser takes; all others go to the arm's builder."""
 
-Noise = UniformNoise | PairFlips | TransitionNoise
+Noise = UniformNoise | PairFlips | TransitionNoise | HumanLabels
 
 
 class Arm:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from companion import models
 from companion.data import load
+from companion.data.human_labels import HumanLabels
 from companion.experiments.design import Arm, Graph, Images, Setting
 from companion.experiments.recording import build_objective
 from companion.models.gnn import SparseGraph
@@ -68,6 +69,7 @@ class ImageSource:
         used = torch.arange(len(train))
         if data.rows is not None:
             used = fixed_permutation(len(train), f"{data.name} rows")[: data.rows].sort().values
+        self.used = used
         self.inputs, self.labels = train.normalised()[used].to(device), train.labels[used]
         self.test_inputs = test.normalised().to(device)
         order = fixed_permutation(len(used), f"{data.name} validation split")
@@ -77,6 +79,8 @@ class ImageSource:
         """Return the training labels with a seed's noise, (N,), on the CPU; without noise the labels themselves."""
         if self.data.noise is None:
             return self.labels
+        if isinstance(self.data.noise, HumanLabels):
+            return self.data.noise.draw(self.labels, self.classes, rows=self.used).labels
         generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, 71]).generate_state(1)[0]))
         return self.data.noise.draw(self.labels, self.classes, generator=generator).labels
 
