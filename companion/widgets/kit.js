@@ -252,8 +252,9 @@ export function tagAt(sides, attributes = {}) {
 /**
  * A handle in a plane of two coordinates, each in [-limit, limit]; the picture shows [-view, view].
  *
- * Mouse: press anywhere in the plane. Touch: drag the handle (the page still scrolls elsewhere) or tap. Keyboard: arrow keys, Shift
- * for ten steps. Screen readers meet two native sliders, one a coordinate. `onMove` hears the new point, on the grid of `grid`.
+ * Mouse: press anywhere in the plane. Touch: drag the handle (the page still scrolls elsewhere) or tap. Of several handles the nearest
+ * comes. Keyboard: arrow keys, Shift for ten steps. Screen readers meet two native sliders, one a coordinate. `onMove` hears the new
+ * point, on the grid of `grid`.
  */
 export function planeHandle({ plane, view, limit, grid, step, names, onMove }) {
   const inputs = names.map((name, axis) =>
@@ -276,10 +277,18 @@ export function planeHandle({ plane, view, limit, grid, step, names, onMove }) {
     const box = plane.getBoundingClientRect();
     return [(2 * (event.clientX - box.left)) / box.width - 1, 1 - (2 * (event.clientY - box.top)) / box.height].map((v) => v * view);
   };
+  const far = (handle, { clientX, clientY }) => {
+    const box = handle.getBoundingClientRect();
+    return Math.hypot(clientX - box.left - box.width / 2, clientY - box.top - box.height / 2);
+  };
+  /** Whether the pointer is for this handle: no other in the plane has taken it or is nearer to it, also where two overlap. */
+  const mine = (event) => !event.defaultPrevented && [...plane.querySelectorAll(".lf-handle")]
+    .reduce((best, other) => (far(other, event) < far(best, event) ? other : best)) === node;
+  const onAny = (event) => event.target.closest(".lf-handle") !== null;
 
   plane.addEventListener("pointerdown", (event) => {
-    const onHandle = node.contains(event.target);
-    if (event.button !== 0 || (event.pointerType !== "mouse" && !onHandle)) return;
+    const onHandle = onAny(event);
+    if (event.button !== 0 || (event.pointerType !== "mouse" && !onHandle) || !mine(event)) return;
     event.preventDefault();
     const start = where(event);
     grip = onHandle ? point.map((value, axis) => value - start[axis]) : [0, 0];
@@ -297,7 +306,9 @@ export function planeHandle({ plane, view, limit, grid, step, names, onMove }) {
   };
   for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) node.addEventListener(end, release);
   plane.addEventListener("click", (event) => {
-    if (event.pointerType !== "mouse" && event.detail > 0 && !node.contains(event.target)) move(where(event));
+    if (event.pointerType === "mouse" || event.detail === 0 || onAny(event) || !mine(event)) return;
+    event.preventDefault();
+    move(where(event));
   });
 
   const directions = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
@@ -515,6 +526,7 @@ export const PICTURE = `
   .lf-still:has(.lf-recorded), .lf-still:has(.lf-recorded) + .luc-live-words { animation: lf-wait 4s step-end; }
 }
 @keyframes lf-wait { from { opacity: 0; } }
+.lf-hollow .lf-dot { background: var(--lf-page); border: 3px solid var(--lf-ink); }
 .lf-still { max-width: 420px; }
 .lf-still .lf-halo { display: none; } /* nothing can be taken hold of */
 .lf-still .lf-plane, .lf-still .lf-handle { cursor: auto; }
@@ -536,6 +548,7 @@ const STYLE = `${PICTURE}
 .lf-track { display: block; height: 12px; border-radius: 6px; overflow: hidden; background: color-mix(in srgb, var(--lf-rule) 55%, transparent); }
 .lf-fill { display: block; height: 100%; border-radius: 6px; background: var(--lf-ink); }
 .lf-second .lf-fill { background: var(--lf-muted); }
+.lf-bar.lf-method .lf-fill { background: var(--lf-method); }
 .lf-fill[data-over] { border-radius: 6px 0 0 6px; -webkit-mask-image: linear-gradient(90deg, #000 80%, transparent);
   mask-image: linear-gradient(90deg, #000 80%, transparent); }
 .lf-lane { position: relative; display: block; height: 12px; }
