@@ -8,7 +8,7 @@ from companion.page import Prose
 STATES = {
     "The first step": {"right": 0.11, "wrong": 0.1},
     "Learnt by heart": {"right": 0.95, "wrong": 0.85},
-    "Rare and right": {"right": 0.04, "wrong": 0.02},
+    "Hard but right": {"right": 0.05, "wrong": 0.3},
     "Too tame": {"alpha": 3.0, "right": 0.3, "wrong": 0.05},
     "The good case": {"right": 0.6, "wrong": 0.05},
 }
@@ -48,15 +48,15 @@ def step_left(words: str) -> float:
 def say_breaks() -> Prose:
     """Say what each state shows, with the numbers that the figure shows."""
     first, heart, tame = (held(words) for words in ("The first step", "Learnt by heart", "Too tame"))
-    heart_plain, rare_state = held("Learnt by heart", 0.0), STATES["Rare and right"]
+    heart_plain, hard = held("Learnt by heart", 0.0), STATES["Hard but right"]
     return Prose(
         f"- **The first step.** Before anything is learnt all labels are as implausible: wrong ones hold {100 * first:.0f} % of the gradient, as many as they are. "
         f"All that taming does is to shorten the step, to {step_left('The first step'):.3f} of cross entropy's: another learning rate.\n"
         f"- **Learnt by heart.** A network that has memorised wrong labels finds them plausible: they hold {100 * heart:.0f} %, with cross entropy "
         f"{100 * heart_plain:.0f} %. Taming comes before that, or not at all.\n"
-        f"- **Rare and right.** A hard sample with a right label looks like a wrong one. At q = {rare_state['right']:g} it pulls with "
-        f"{float(pull(rare_state['right'], 2.0)):.3f} instead of {float(pull(rare_state['right'], 0.0)):.2f}: what taming spares us from wrong labels it takes from rare "
-        f"classes.\n"
+        f"- **Hard but right.** A rare class with right labels looks as wrong labels look. Let the right ones have q = {hard['right']:g} and the wrong ones, of an "
+        f"easy class, {hard['wrong']:g}: the wrong hold {100 * held('Hard but right'):.0f} %, with cross entropy {100 * held('Hard but right', 0.0):.0f} %. What taming spares "
+        f"us from wrong labels it takes from rare classes.\n"
         f"- **Too tame.** With α = 3 the wrong labels hold {100 * tame:.0f} %, but the step is {step_left('Too tame'):.3f} of cross entropy's, and half-learnt right "
         f"samples wait as well."
     )
