@@ -18,7 +18,14 @@ CONTROLS = {  # name: (arm, whose learning rate it takes)
     "weight decay at P-ON + weight decay's rate": ("weight decay", "P-ON + weight decay"),
     "P-ON at vanilla's rate": ("P-ON", "vanilla"),
 }
-METRICS = tuple(dict.fromkeys((*METRIC_NAMES, "train_error", "growing_share")))
+FRACTIONS = (
+    "noisy_gradient_share",
+    "calibration_error",
+    "noisy_calibration_error",
+    "posterior_calibration_error",
+    "posterior_noisy_calibration_error",
+)
+METRICS = tuple(dict.fromkeys((*METRIC_NAMES, "train_error", "growing_share", "validation_error", "relative_gradient")))
 EPOCHS = (0, 1, 2, 5, 10)
 CLASSES, LOGIT_ROWS, ROWS = 10, 200, 1000
 PROVENANCE = {
@@ -61,6 +68,7 @@ def synthetic(
                 runs[key] = _run(arm, at, seed, errors[arm][seed], curves or {})
             knobs = {"threshold": 8.0} if "P-ON" in arm else {}
             knobs |= {"weight_decay": 1e-4} if "decay" in arm else {}
+            knobs |= {"alpha": 2.0} if arm.startswith("TCE") else {}
             record = {"setting": {"optimiser": {"weight_decay": 0.0}}, "knobs": {"lr": 0.1, **knobs}}
             search = [{"lr": 0.01 * (k + 1), "error": 3.0 - 0.5 * k, "loss": 1.0, "chosen": k == 2} for k in range(3)]
             made[arm] = {"keys": keys, "seeds": list(range(len(keys))), "record": record, "search": search}
@@ -85,6 +93,7 @@ def _run(
     """Return one final run; its right rows, and its logits after the last epoch, are drawn by chance."""
     names = dict.fromkeys((*METRICS, *(name for _, name in curves)))
     metrics = {name: _curve(curves.get((arm, name)), at, seed) for name in names}
+    metrics |= {name: _curve(curves.get((arm, name)), 0, seed) for name in FRACTIONS}
     metrics["test_error"][-1] = float(error)
     chance = np.random.default_rng((at, seed))
     right = chance.permutation(ROWS) >= round(ROWS * min(max(error, 0), 100) / 100)

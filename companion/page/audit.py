@@ -223,9 +223,11 @@ def claims_table(paper: str, *, material: bool = False, recorded: Mapping[str, R
 
 def _shown(claim: papers.Claim) -> str:
     """Name the sections and the tests that show a claim."""
-    tests = [place.rsplit("::", 1)[-1] for place in claim.shown_by if place.startswith("tests/")]
+    tests = [place.rsplit("::", 1)[-1] for place in claim.shown_by if "::" in place]
+    files = [f"tests: `{place}`" for place in claim.shown_by if place.startswith("tests/") and "::" not in place]
     sections = [place for place in claim.shown_by if not place.startswith("tests/")]
-    return "; ".join([*sections, *(f"test: {name.removeprefix('test_').replace('_', ' ')}" for name in tests)])
+    named = [f"test: {name.removeprefix('test_').replace('_', ' ')}" for name in tests]
+    return "; ".join([*sections, *named, *files])
 
 
 def headlines(paper: str, recorded: Mapping[str, Results] | None = None) -> Prose:
@@ -389,10 +391,13 @@ def table_search(results: Results) -> Panel:
             rows.append([arm, "not run", "", "", "", ""])
             continue
         rates = [point["lr"] for point in points]
-        chosen = next((point for point in points if point["chosen"]), points[0])
+        drawn = f"{min(rates):.3g} to {max(rates):.3g}"
+        chosen = next((point for point in points if point["chosen"]), None)
+        if chosen is None:
+            rows.append([arm, str(len(points)), drawn, "not over", "", "", ""])
+            continue
         edge = {min(rates): "lowest", max(rates): "highest"}.get(chosen["lr"], "")
         ahead = f"{points[1]['error'] - points[0]['error']:.2f}" if len(points) > 1 else ""
-        drawn = f"{min(rates):.3g} to {max(rates):.3g}"
         rows.append([arm, str(len(points)), drawn, f"{chosen['lr']:.3g}", edge, f"{points[0]['error']:.2f}", ahead])
     rows = [[*row, ""][:7] for row in rows]
     head = ["arm", "points", "rates drawn", "chosen", "which is the", "validation error, %", "ahead by"]

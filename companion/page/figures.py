@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _DASHED = (0, (5, 2.2))
+_OF_A_POINT = ("lr", "error", "loss", "chosen", "keys")
+"""What every point of a search has; the rest are knobs."""
 _MARKS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚"}
 
 
@@ -234,7 +236,7 @@ def figure_search(results: Results, method: str, baseline: str = "vanilla") -> S
         baseline: the other one.
     """
     arms = (baseline, method)
-    if not all(results.search(arm) for arm in arms):
+    if not all(any(point["chosen"] for point in results.search(arm)) for arm in arms):
         return say("*Not recorded yet:* the search of both arms.")
     points = {arm: sorted((point["lr"], point["error"]) for point in results.search(arm)) for arm in arms}
     best = {arm: min(points[arm], key=lambda pair: pair[1]) for arm in arms}
@@ -250,12 +252,15 @@ def figure_search(results: Results, method: str, baseline: str = "vanilla") -> S
         plots.label_lines(ax, [(points[arm][-1][1], arm, arm) for arm in arms], narrow=narrow)
 
     rates = {arm: f"{best[arm][0]:.3g}" for arm in arms}
+    searched = [{name: point[name] for name in point if name not in _OF_A_POINT} for point in results.search(method)]
+    others = (
+        " The method's other knobs differ from point to point." if any(one != searched[0] for one in searched) else ""
+    )
     same = "the same learning rate" if rates[baseline] == rates[method] else "different learning rates"
     caption = (
         f"The two arms did best at {same}: {rates[baseline]} for {in_words(baseline)}, {rates[method]} with "
         f"{in_words(method)}. One point a trial of the search, {len(points[baseline])} each, with the lowest validation errors "
-        f"{best[baseline][1]:.2f} and {best[method][1]:.2f} %. Rings mark them. The method's other knobs differ from "
-        f"point to point."
+        f"{best[baseline][1]:.2f} and {best[method][1]:.2f} %. Rings mark them.{others}"
     )
     alt = f"Two lines of points, validation error over learning rate; lowest at {rates[baseline]} and {rates[method]}."
     return plots.show(draw, title="The search", alt=alt, caption=caption, name="figure-search")

@@ -213,7 +213,7 @@ def say_search_edge(results: Results) -> Prose:
     Args:
         results: recorded results of one setting.
     """
-    searched = [arm for arm in results.arms if results.search(arm)]
+    searched = [arm for arm in results.arms if any(point["chosen"] for point in results.search(arm))]
     if not searched:
         return say("*Not recorded yet:* the search.")
     at_edge = [arm for arm in searched if results.knobs(arm)["lr"] >= max(p["lr"] for p in results.search(arm))]

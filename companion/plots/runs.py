@@ -28,6 +28,8 @@ METRIC_NAMES: Mapping[str, str] = {
     "radial_gradient": "mean radial part of the logit gradient",
     "parameter_gradient": "length of the parameter gradient",
     "generalisation_gap": "generalisation gap",
+    "wrong_label_accuracy": "wrong labels given back, %",
+    "noisy_gradient_share": "gradient share of wrong labels",
 }
 
 

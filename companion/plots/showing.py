@@ -135,10 +135,12 @@ def show(
 
 
 def _caption(caption: str) -> str:
-    """Set the first sentence in bold."""
+    """Set the first sentence in bold, and what stands between asterisks, as the names of arms do, in italics."""
     parts = re.split(r"(?:(?<=[.!?])|(?<=[.!?][”\"’)]))\s+(?=[A-Z0-9‘“\"(±])", caption.strip(), maxsplit=1)
-    bold = f"<strong>{html.escape(parts[0], quote=False)}</strong>"
-    return bold if len(parts) == 1 else f"{bold} {html.escape(parts[1], quote=False)}"
+    first, *rest = (
+        re.sub(r"(?<!\w)\*(\S[^*]*)\*(?!\w)", r"<em>\1</em>", html.escape(part, quote=False)) for part in parts
+    )
+    return " ".join([f"<strong>{first}</strong>", *rest])
 
 
 def _png(fig: Figure) -> bytes:

@@ -7,6 +7,7 @@ from companion.chapters.tamed_cross_entropy.exercises import (
     chapter_quiz,
     check_batch,
     check_bound,
+    check_cells,
     check_evening,
     check_flattered,
     check_peak,
@@ -22,28 +23,31 @@ from companion.chapters.tamed_cross_entropy.pictures import (
     figure_curvature,
     figure_sum,
 )
-from companion.chapters.tamed_cross_entropy.pulls import best_prediction, peak, pull, share
-from companion.chapters.tamed_cross_entropy.recorded import (
-    at_noise,
+from companion.chapters.tamed_cross_entropy.predictions import (
     draw_share,
-    figure_alphas,
     figure_ladder,
-    figure_search,
     figure_stopping,
-    figure_what_holds,
     predict_gain,
     predict_rate,
     predict_stop,
+    say_share,
+)
+from companion.chapters.tamed_cross_entropy.pulls import best_prediction, peak, pull, share
+from companion.chapters.tamed_cross_entropy.recorded import (
+    at_noise,
+    figure_alphas,
+    figure_search,
+    figure_what_holds,
     run_here,
     say_answer,
     say_baselines,
     say_calibration,
     say_matched_rate,
     say_runs,
-    say_share,
     say_what_holds,
     table_losses,
     table_matched_rate,
+    table_rates,
     table_what_holds,
 )
 from companion.chapters.tamed_cross_entropy.small_run import figure_memory, learnt, predict_small_run, table_small_run
@@ -54,6 +58,7 @@ __all__ = [
     "chapter_quiz",
     "check_batch",
     "check_bound",
+    "check_cells",
     "check_evening",
     "check_flattered",
     "check_peak",
@@ -93,6 +98,7 @@ __all__ = [
     "states",
     "table_losses",
     "table_matched_rate",
+    "table_rates",
     "table_small_run",
     "table_what_holds",
 ]

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, log_softmax
 
 from companion import page, papers
 from companion.chapters.tamed_cross_entropy.pulls import class_sum, peak, share
-from companion.chapters.tamed_cross_entropy.recorded import METHOD, at_noise
+from companion.chapters.tamed_cross_entropy.recorded import ALPHAS, METHOD, PAPER, at_noise, whole_arms
 from companion.methods.tamed_cross_entropy import tamed_cross_entropy, tamed_posterior
 from companion.page import Feedback, Panel, check_function, check_number, check_paired, exercise, feedback
 from companion.results import Results
@@ -183,9 +183,7 @@ def check_flattered(answer: Any, recorded: Mapping[str, Results]) -> Feedback:
     if answer is Ellipsis or answer is None:
         return feedback("open", "Put the name of an arm where the dots are, and run the cell again.")
     results = at_noise(recorded)
-    arms = [
-        arm for arm in results.arms if results.seeds(arm) and not results.unfinished(arm) and not results.diverged(arm)
-    ]
+    arms, _ = whole_arms(results)
     if not arms:
         return feedback("open", "The runs are not recorded yet.")
     if answer not in arms:
@@ -193,13 +191,38 @@ def check_flattered(answer: Any, recorded: Mapping[str, Results]) -> Feedback:
     gains = {arm: float((results.final(arm) - results.stopped(arm, "best test")).mean()) for arm in arms}
     best = max(gains, key=gains.get)
     if answer == best:
+        beside = f", {METHOD} {gains[METHOD]:.1f}" if METHOD in gains else ""
         return feedback(
             "right",
-            f"{gains[best]:.1f} points, {METHOD} {gains[METHOD]:.1f}: a table of best epochs hides what a loss does when it is left alone.",
+            f"{gains[best]:.1f} points{beside}: a table of best epochs hides what a loss does when it is left alone.",
         )
     return feedback(
         "not yet",
         f"{answer} gains {gains[answer]:.1f} points, another one more. `results.stopped(arm, rule)` and `results.final(arm)` give errors, one a seed.",
+    )
+
+
+def check_cells(answer: Any) -> Feedback:
+    """The audit's exercise: how many printed cells of the tamed loss lie below cross entropy's of the same column."""
+    columns = [
+        (plain, [grid.rows[arm][at] for arm in ALPHAS.values() if arm in grid.rows])
+        for grid in PAPER.grids
+        for at, plain in enumerate(grid.rows["CE"])
+    ]
+    below = [sum(value < plain for value in tamed) for plain, tamed in columns]
+    cells, first = sum(len(tamed) for _, tamed in columns), len(PAPER.grids[0].columns)
+    return check_number(
+        answer,
+        sum(below),
+        right=f"Of {cells} cells, in {sum(map(bool, below))} of {len(columns)} columns. In no column all four lie below, so the best of four never does.",
+        hint="Go through `grid.columns`; compare the four rows whose names begin with TCE with the row CE at the same place, and add up.",
+        slips={
+            "Those are the cells that do *not* lie below.": cells - sum(below),
+            "That is the first table alone.": sum(below[:first]),
+            "That is the second table alone, or the number of columns with such a cell; count cells, in both.": sum(
+                below[first:]
+            ),
+        },
     )
 
 
