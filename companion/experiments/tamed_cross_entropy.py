@@ -228,7 +228,7 @@ EXPERIMENTS = {
             {
                 "gpu": _look("resnet20", 12, precision="fp16"),
                 "laptop": _look("resnet20", 5, rows=25_000),
-                "smoke": _look("resnet8", 4, sample=True, batch_size=32),
+                "smoke": _look("resnet8", 4, sample=True, batch_size=32, validation_rows=200),
             },
         ),
     ),

@@ -92,6 +92,10 @@ class ImageSource:
         true = self.labels.expand(len(seeds), -1)
         given = torch.stack([self.noisy_labels(seed) for seed in seeds])
         noisy = self.data.noise is not None
+        if (search or noisy) and not len(self.kept):
+            raise ValueError(
+                f"validation_rows must leave some of {len(self.labels)} rows to train on, got {self.data.validation_rows}"
+            )
 
         def labelled(rows: Tensor) -> Labelled:
             kept = [labels[:, rows].to(self.device) for labels in (given, true)]

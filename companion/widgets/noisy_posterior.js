@@ -10,11 +10,11 @@ import {
 } from "./kit.js";
 
 /** The paper's noisiest case, at its largest α: the labels are right in a quarter of the cases, and the network is sure. */
-export const defaults = { noise: 0.8, alpha: 2.0, classes: "10" };
-export const limits = { noise: [0, 0.99], alpha: [0, 3], classes: ["2", "10", "100"] };
+export const defaults = { rate: 0.8, alpha: 2.0, classes: "10" };
+export const limits = { rate: [0, 0.99], alpha: [0, 3], classes: ["2", "10", "100"] };
 
 /** The label's probabilities, of the true class and of each other one, when a share η is replaced uniformly over all C classes. */
-export const posterior = (noise, classes) => [1 - noise + noise / classes, noise / classes];
+export const posterior = (rate, classes) => [1 - rate + rate / classes, rate / classes];
 
 /** The logarithms of the two predicted probabilities. */
 export function logProbs(s, classes) {
@@ -26,8 +26,8 @@ export function logProbs(s, classes) {
 export const tamed = (loss, alpha) => (alpha === 1 ? Math.log1p(loss) : Math.expm1((1 - alpha) * Math.log1p(loss)) / (1 - alpha));
 
 /** The expected TCE of a prediction over the labels, for η > 0. */
-export function expected(s, noise, alpha, classes) {
-  const [mine, other] = posterior(noise, classes);
+export function expected(s, rate, alpha, classes) {
+  const [mine, other] = posterior(rate, classes);
   const [first, each] = logProbs(s, classes);
   return mine * tamed(-first, alpha) + (classes - 1) * other * tamed(-each, alpha);
 }
@@ -70,9 +70,9 @@ export function fold(alpha, classes) {
 }
 
 /** The s of the lowest expected loss: on the rising pieces of `odds` lie the minima, at most one on each; ∞ without noise. */
-export function optimum(noise, alpha, classes) {
-  if (noise === 0) return Infinity;
-  const wanted = Math.log1p((classes * (1 - noise)) / noise);
+export function optimum(rate, alpha, classes) {
+  if (rate === 0) return Infinity;
+  const wanted = Math.log1p((classes * (1 - rate)) / rate);
   const excess = (s) => odds(s, alpha, classes) - wanted;
   const [top, bottom] = fold(alpha, classes) ?? [0, 0];
   let far = bottom + 1;
@@ -80,19 +80,19 @@ export function optimum(noise, alpha, classes) {
   const found = [];
   if (top > 0 && excess(top) >= 0) found.push(root(excess, 0, top));
   if (excess(bottom) <= 0) found.push(root(excess, bottom, far));
-  const losses = found.map((s) => expected(s, noise, alpha, classes));
+  const losses = found.map((s) => expected(s, rate, alpha, classes));
   return found[losses.indexOf(Math.min(...losses))];
 }
 
-/** Where the best prediction jumps as η grows: { noise, from, to }, or null. */
+/** Where the best prediction jumps as η grows: { rate, from, to }, or null. */
 export function jump(alpha, classes) {
   const [top, bottom] = fold(alpha, classes) ?? [0, 0];
   if (top === 0 || optimum(1, alpha, classes) >= bottom) return null;
-  const rate = (log) => classes / (classes + Math.expm1(log));
-  const noise = root((eta) => (optimum(eta, alpha, classes) >= bottom ? -1 : 1),
-    rate(odds(top, alpha, classes)), rate(Math.max(0, odds(bottom, alpha, classes))));
-  const [from, to] = [noise - 1e-9, noise + 1e-9].map((eta) => Math.exp(logProbs(optimum(eta, alpha, classes), classes)[0]));
-  return { noise, from, to };
+  const rateAt = (log) => classes / (classes + Math.expm1(log));
+  const rate = root((eta) => (optimum(eta, alpha, classes) >= bottom ? -1 : 1),
+    rateAt(odds(top, alpha, classes)), rateAt(Math.max(0, odds(bottom, alpha, classes))));
+  const [from, to] = [rate - 1e-9, rate + 1e-9].map((eta) => Math.exp(logProbs(optimum(eta, alpha, classes), classes)[0]));
+  return { rate, from, to };
 }
 
 /** The inverse link: the posterior ∝ q(1 − log q)^α of a prediction, as `companion.methods.tamed_posterior` has it. */
@@ -105,11 +105,11 @@ export function inverseLink(probs, alpha) {
 }
 
 /** Of the true class: the posterior, TCE's prediction, and what the inverse link makes of the prediction. */
-export function state({ noise, alpha, classes }) {
+export function state({ rate, alpha, classes }) {
   const count = Number(classes);
-  const [first, each] = logProbs(optimum(noise, alpha, count), count).map(Math.exp);
+  const [first, each] = logProbs(optimum(rate, alpha, count), count).map(Math.exp);
   const probs = Array.from({ length: count }, (_, i) => (i === 0 ? first : each));
-  return { posterior: posterior(noise, count)[0], prediction: first, probs, back: inverseLink(probs, alpha)[0] };
+  return { posterior: posterior(rate, count)[0], prediction: first, probs, back: inverseLink(probs, alpha)[0] };
 }
 
 /** A share in percent; 100 % is said of certainty alone. */
@@ -131,7 +131,7 @@ export function sentence(values) {
 export function law({ alpha, classes }) {
   const count = Number(classes);
   const found = jump(alpha, count);
-  if (found) return `At η = ${format(found.noise, 3)} the best prediction jumps from ${percent(found.from)} to ${percent(found.to)}.`;
+  if (found) return `At η = ${format(found.rate, 3)} the best prediction jumps from ${percent(found.from)} to ${percent(found.to)}.`;
   const end = Math.exp(logProbs(optimum(1, alpha, count), count)[0]);
   if (end - 1 / count < 1e-6) return "As η → 1 the prediction becomes a guess, and so do the labels.";
   return `As η → 1 the labels say nothing, and the prediction stays at ${percent(end)}.`;
@@ -141,7 +141,7 @@ export function law({ alpha, classes }) {
 export function inWords(values) {
   const now = state(values);
   return `The probability of the true class over the noise rate η, with ${values.classes} classes and α = ${format(values.alpha, 1)}. At `
-    + `η = ${format(values.noise)} the labels say ${format(now.posterior, 3)}, and so does cross entropy; the optimum of TCE predicts `
+    + `η = ${format(values.rate)} the labels say ${format(now.posterior, 3)}, and so does cross entropy; the optimum of TCE predicts `
     + `${format(now.prediction, 3)}; its inverse link gives ${format(now.back, 3)}. ${law(values)}`;
 }
 
@@ -175,18 +175,18 @@ function picture() {
 /** What stands still while the handle moves. */
 function drawCurves({ parts, rings, tags, line, hang, at }, { alpha, classes }) {
   const count = Number(classes);
-  const predicted = (noise) => state({ noise, alpha, classes }).prediction;
+  const predicted = (rate) => state({ rate, alpha, classes }).prediction;
   const cut = jump(alpha, count);
-  const points = GRID.map((noise) => [noise, predicted(noise)]);
-  const before = points.filter(([noise]) => !cut || noise < cut.noise);
-  const ends = cut ? [[cut.noise, cut.from], [cut.noise, cut.to]] : [];
+  const points = GRID.map((rate) => [rate, predicted(rate)]);
+  const before = points.filter(([rate]) => !cut || rate < cut.rate);
+  const ends = cut ? [[cut.rate, cut.from], [cut.rate, cut.to]] : [];
   const pieces = cut ? [[...before, ends[0]], [ends[1], ...points.slice(before.length)]] : [before];
   setAttributes(parts.curve, { d: pieces.map(line).join(" ") });
   setAttributes(parts.jump, { d: cut ? line(ends) : "" });
   setAttributes(parts.posterior, { d: line([[0, 1], [1, 1 / count]]) });
   setAttributes(parts.guess, { d: line([[0, 1 / count], [1, 1 / count]]) });
-  RINGS.forEach((noise, i) => {
-    const [cx, cy] = at([noise, state({ noise, alpha, classes }).back]);
+  RINGS.forEach((rate, i) => {
+    const [cx, cy] = at([rate, state({ rate, alpha, classes }).back]);
     setAttributes(rings[i], { cx, cy });
   });
   setText(tags.guess, `a guess, 1/${classes}`);
@@ -202,14 +202,14 @@ function render({ model, el }) {
     for (const [key, value] of Object.entries(changes)) model.set(key, value);
     model.save_changes();
   };
-  const move = (noise) => write({ noise: Number(Math.max(limits.noise[0], Math.min(limits.noise[1], noise)).toFixed(2)) });
+  const move = (rate) => write({ rate: Number(Math.max(limits.rate[0], Math.min(limits.rate[1], rate)).toFixed(2)) });
   const start = read();
   const root = frame(el, {
     name: "noisy-posterior", method: "tce", label: "Live figure: what a perfect fit predicts when labels are noisy",
   });
   const drawing = picture();
   const handle = curveHandle({
-    plane: drawing.node, x: NOISE, name: "noise rate η along the curve", nudge: (noise, steps) => noise + steps / 100, onMove: move,
+    plane: drawing.node, x: NOISE, name: "noise rate η along the curve", nudge: (rate, steps) => rate + steps / 100, onMove: move,
   });
   const full = { full: 1 };
   const bars = {
@@ -240,11 +240,11 @@ function render({ model, el }) {
       setText(fact, law(shown));
       drawn = still;
     }
-    setAttributes(drawing.parts.gap, { d: drawing.line([[shown.noise, now.posterior], [shown.noise, now.prediction]]) });
-    const [cx, cy] = drawing.at([shown.noise, now.posterior]);
+    setAttributes(drawing.parts.gap, { d: drawing.line([[shown.rate, now.posterior], [shown.rate, now.prediction]]) });
+    const [cx, cy] = drawing.at([shown.rate, now.posterior]);
     setAttributes(drawing.dot, { cx, cy });
     setAttributes(drawing.image, { "aria-label": inWords(shown) });
-    handle.set(shown.noise, SHARE.share(now.prediction), `η = ${format(shown.noise)}, ${sentence(shown)[0]}`);
+    handle.set(shown.rate, SHARE.share(now.prediction), `η = ${format(shown.rate)}, ${sentence(shown)[0]}`);
     for (const [name, row] of Object.entries(bars)) row.set(now[name]);
     status.set(...sentence(shown));
     slider.set(shown.alpha);

@@ -14,7 +14,7 @@ class NoisyPosterior(LiveFigure):
     link q(1 − log q)^α / Σ gives π back.
 
     Args:
-        noise: the share η of labels replaced, in [0, 0.99].
+        rate: the share η of labels replaced, in [0, 0.99].
         alpha: TCE's exponent α, in [0, 3].
         classes: the number of classes C as a word, ``"2"``, ``"10"`` or ``"100"``.
 
@@ -23,7 +23,7 @@ class NoisyPosterior(LiveFigure):
 
     Example:
         >>> NoisyPosterior(alpha=1.0).values()
-        {'noise': 0.8, 'alpha': 1.0, 'classes': '10'}
+        {'rate': 0.8, 'alpha': 1.0, 'classes': '10'}
 
     Not tried in Google Colab.
     """

@@ -14,12 +14,12 @@ from companion import widgets
 from companion.methods import tamed_cross_entropy, tamed_posterior
 
 GRID = [
-    (noise, alpha, classes)
-    for noise in (0.0, 0.01, 0.3, 0.8, 0.95, 0.99)
+    (rate, alpha, classes)
+    for rate in (0.0, 0.01, 0.3, 0.8, 0.95, 0.99)
     for alpha in (0.0, 0.5, 1.0, 1.7, 2.0, 2.5, 3.0)
     for classes in (2, 10, 100)
 ]
-STATE = "const answer = given.map(([noise, alpha, n]) => state({ noise, alpha, classes: String(n) }));"
+STATE = "const answer = given.map(([rate, alpha, n]) => state({ rate, alpha, classes: String(n) }));"
 
 
 @pytest.fixture(scope="session")
@@ -33,10 +33,10 @@ def close(actual: Any, expected: Any) -> None:
     assert ((actual - expected).abs() <= 1e-9 * (1 + expected.abs())).all(), (actual, expected)
 
 
-def labels(noise: float, classes: int) -> torch.Tensor:
+def labels(rate: float, classes: int) -> torch.Tensor:
     """Return the probabilities of the noisy label (C,), the first class being the true one."""
-    probs = torch.full((classes,), noise / classes, dtype=torch.float64)
-    probs[0] += 1 - noise
+    probs = torch.full((classes,), rate / classes, dtype=torch.float64)
+    probs[0] += 1 - rate
     return probs
 
 
@@ -46,10 +46,10 @@ def labels(noise: float, classes: int) -> torch.Tensor:
 def test_the_expected_loss_is_the_library_s(run):
     cases = [[s, *case] for s in (-2.0, 0.0, 1.0, 5.0, 30.0) for case in GRID if case[0] > 0]
     shown = run("const answer = given.map((values) => expected(...values));", cases)
-    for (s, noise, alpha, classes), value in zip(cases, shown, strict=True):
+    for (s, rate, alpha, classes), value in zip(cases, shown, strict=True):
         z = torch.zeros(classes, dtype=torch.float64)
         z[0] = s
-        close(value, tamed_cross_entropy(z, labels(noise, classes), alpha))
+        close(value, tamed_cross_entropy(z, labels(rate, classes), alpha))
 
 
 def test_the_inverse_link_is_the_library_s(run):
@@ -65,16 +65,16 @@ def test_the_inverse_link_is_the_library_s(run):
 
 def test_the_inverse_link_of_the_optimum_is_the_posterior_everywhere(run):
     """By the library's function too, on both sides of every jump."""
-    for (noise, alpha, classes), now in zip(GRID, run(STATE, GRID), strict=True):
-        exact = labels(noise, classes)
+    for (rate, alpha, classes), now in zip(GRID, run(STATE, GRID), strict=True):
+        exact = labels(rate, classes)
         close(now["posterior"], exact[0])
         close(now["back"], exact[0])
         close(tamed_posterior(torch.tensor(now["probs"], dtype=torch.float64), alpha), exact)
 
 
 def test_the_optimum_is_surer_than_the_labels_but_at_the_ends(run):
-    for (noise, alpha, _), now in zip(GRID, run(STATE, GRID), strict=True):
-        if noise == 0:
+    for (rate, alpha, _), now in zip(GRID, run(STATE, GRID), strict=True):
+        if rate == 0:
             assert now["prediction"] == now["posterior"] == 1
         elif alpha == 0:
             close(now["prediction"], now["posterior"])
@@ -96,13 +96,13 @@ def test_no_prediction_of_the_whole_simplex_is_better(run, classes):
     up to q = e^(1−α) and falls beyond, and the loss is strictly concave in a probability beyond it, so that at a minimum at most one
     probability, hence only q₁, lies there. The others are equal values of a function where it rises.
     """
-    cases = [(noise, alpha) for noise in (0.5, 0.9, 0.98) for alpha in (0.7, 2.0, 2.5, 3.0)]
+    cases = [(rate, alpha) for rate in (0.5, 0.9, 0.98) for alpha in (0.7, 2.0, 2.5, 3.0)]
     cases += [(0.995, 2.5)] if classes == 10 else []  # beyond the jump
     shown = run(STATE, [[*case, classes] for case in cases])
     starts = 4 * torch.randn(len(cases), 40, classes, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     starts[:, :classes] = 5 * torch.eye(classes, dtype=torch.float64)
     z = starts.requires_grad_()
-    target = torch.stack([labels(noise, classes) for noise, _ in cases])[:, None].expand(-1, 40, -1)
+    target = torch.stack([labels(rate, classes) for rate, _ in cases])[:, None].expand(-1, 40, -1)
 
     def losses() -> torch.Tensor:
         """Return the loss of each start (cases, 40)."""
@@ -116,11 +116,11 @@ def test_no_prediction_of_the_whole_simplex_is_better(run, classes):
         losses().sum().backward()
         descent.step()
     found, best = losses().detach().min(1)
-    for i, ((noise, alpha), now) in enumerate(zip(cases, shown, strict=True)):
+    for i, ((rate, alpha), now) in enumerate(zip(cases, shown, strict=True)):
         ours = tamed_cross_entropy(torch.tensor(now["probs"], dtype=torch.float64).log(), target[i, 0], alpha)
-        assert ours <= found[i] + 1e-12, (noise, alpha)
-        assert found[i] <= ours + 1e-6, (noise, alpha)
-        assert (z[i, best[i]].softmax(0) - torch.tensor(now["probs"])).abs().max() < 1e-3, (noise, alpha)
+        assert ours <= found[i] + 1e-12, (rate, alpha)
+        assert found[i] <= ours + 1e-6, (rate, alpha)
+        assert (z[i, best[i]].softmax(0) - torch.tensor(now["probs"])).abs().max() < 1e-3, (rate, alpha)
 
 
 ONE_STATIONARY = {2: 1 + math.log(2), 10: 2.354927, 100: 2.638611}  # up to this α the stationary prediction is unique
@@ -147,11 +147,11 @@ def test_from_an_exponent_on_a_posterior_has_several_stationary_predictions(run,
     assert (torch.tensor(falling, dtype=torch.float64).diff() < 0).any()
 
 
-def brute_force(noise: float, alpha: float, classes: int) -> float:
+def brute_force(rate: float, alpha: float, classes: int) -> float:
     """Return the prediction for the true class of the lowest expected loss on a fine grid."""
     s = torch.linspace(0, 30, 60001, dtype=torch.float64)
     z = torch.cat([s[:, None], torch.zeros(len(s), classes - 1, dtype=torch.float64)], 1)
-    losses = tamed_cross_entropy(z, labels(noise, classes).expand_as(z), alpha, reduction="none")
+    losses = tamed_cross_entropy(z, labels(rate, classes).expand_as(z), alpha, reduction="none")
     return z[losses.argmin()].softmax(0)[0].item()
 
 
@@ -160,7 +160,7 @@ def test_the_prediction_jumps_where_two_minima_are_equally_low(run):
         found = run("const answer = jump(...given);", [alpha, classes])
         assert found["from"] > found["to"] > 1 / classes
         for step, side in ((-1e-5, "from"), (1e-5, "to")):
-            assert brute_force(found["noise"] + step, alpha, classes) == pytest.approx(found[side], abs=5e-3), (
+            assert brute_force(found["rate"] + step, alpha, classes) == pytest.approx(found[side], abs=5e-3), (
                 alpha,
                 classes,
             )
@@ -192,9 +192,9 @@ SENTENCES = [
     ({}, "TCE predicts 91\u00a0%, the labels say 28\u00a0%", 1),
     ({"alpha": 1.0}, "TCE predicts 45\u00a0%, the labels say 28\u00a0%", 1),
     ({"alpha": 0.0}, "TCE predicts 28\u00a0%, as the labels say", 0),
-    ({"noise": 0.0}, "TCE predicts 100\u00a0%, as the labels say", 0),
-    ({"noise": 0.02, "alpha": 2.0}, "TCE predicts >\u00a099.9\u00a0%, the labels say 98\u00a0%", 1),
-    ({"noise": 0.8, "alpha": 0.05, "classes": "100"}, "TCE predicts 21.5\u00a0%, the labels say 20.8\u00a0%", 1),
+    ({"rate": 0.0}, "TCE predicts 100\u00a0%, as the labels say", 0),
+    ({"rate": 0.02, "alpha": 2.0}, "TCE predicts >\u00a099.9\u00a0%, the labels say 98\u00a0%", 1),
+    ({"rate": 0.8, "alpha": 0.05, "classes": "100"}, "TCE predicts 21.5\u00a0%, the labels say 20.8\u00a0%", 1),
 ]
 
 
@@ -229,7 +229,7 @@ def test_the_page_without_scripts_has_the_state_in_words(node, parse):
 def test_handle_slider_choice_and_reset_move_one_state(open_module):
     page = open_module("noisy_posterior", one={})
     figure, status = page.locator("#one"), page.get_by_role("status")
-    values = "[models.one.values.noise, models.one.values.alpha, models.one.values.classes]"
+    values = "[models.one.values.rate, models.one.values.alpha, models.one.values.classes]"
     handle = figure.get_by_role("slider", name="noise rate η along the curve")
     handle.focus()
     page.keyboard.press("Shift+ArrowLeft")

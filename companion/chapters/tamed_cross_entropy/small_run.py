@@ -44,7 +44,7 @@ def figure_memory(believed: Sequence[Tensor], wrong: Tensor) -> Shown:
         believed: after each epoch the probability of each given label, (N,).
         wrong: which labels are wrong, (N,).
     """
-    epochs = (2, max(3, round(len(believed) ** 0.75)), len(believed))
+    epochs = (2, max(3, round(len(believed) ** 0.5)), len(believed))
     bins = np.linspace(0, 1, 11)
 
     def draw(axes: tuple[Axes, ...], narrow: bool) -> None:
