@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 
@@ -89,7 +90,9 @@ def test_numbers_of_the_tamed_deck_and_kit(root):
     assert (
         f"between {low:.3f} and 9, and the bound is {bounds[0]:.3f} at η = 0.4 and {bounds[1]:.3f} at η = 0.8" in deck
     )
-    assert f"π = {noisy_posterior(values_of('noisy_posterior').defaults['noise'], 10):.2f}" in deck
+    model = json.loads(re.search(r"data-widget=\"noisy_posterior\" data-model='(.+)'>", deck)[1])
+    shown = values_of("noisy_posterior").defaults | model
+    assert f"π = {noisy_posterior(shown['rate'], int(shown['classes'])):.2f}" in deck
     assert [round(best_prediction(0.8, 10, alpha), 1) for alpha in (0.0, 1.0, 2.0)] == [0.3, 0.5, 0.9], (
         "the kit's choices"
     )

@@ -235,8 +235,8 @@ class TestSmallRun:
     WRONG = torch.tensor([False] * 6 + [True] * 4)
 
     def course(self, *levels: tuple[float, float]) -> list[Tensor]:
-        """Return ten epochs in which right and wrong labels have these probabilities: at the second, the sixth, the tenth."""
-        at = [levels[0]] * 5 + [levels[1]] * 4 + [levels[2]]
+        """Return ten epochs in which right and wrong labels have these probabilities: at the second, the third, the tenth."""
+        at = [levels[0]] * 2 + [levels[1]] * 7 + [levels[2]]
         return [torch.where(self.WRONG, bad, good) for good, bad in at]
 
     def test_a_label_is_learnt_above_a_half(self) -> None:
