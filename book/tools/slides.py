@@ -1,7 +1,8 @@
 """Make the slides of the teaching pages: one HTML file a deck, with its live figures inside, which opens from disk.
 
 A deck is `book/teaching/slides/<stem>.html`: two comments with its title and its chapter's page, then one `<section>` a slide. Its
-empty places of live figures are filled as in the pages, and `{valley}` by a curve; `slides.html` beside this file is all around it.
+empty places of live figures are filled as in the pages, and `{valley}` or `{pulls}` by that drawing; `slides.html` beside this file is all
+around it, in the colour of the chapter's method.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import re
 from pathlib import Path
 
 from book.tools.static import write_if_new
-from companion import look, widgets
+from companion import look, papers, widgets
+from companion.chapters.tamed_cross_entropy.pulls import peak, pull
 
 FOLDER = Path(__file__).resolve().parents[1] / "teaching" / "slides"
 FRAME = Path(__file__).with_suffix(".html")
@@ -49,6 +51,37 @@ def valley(margins: tuple[float, ...] = MARGINS, end: float = 3.0) -> str:
     )
 
 
+def pulls(alphas: tuple[float, float, float] = (0.0, 1.0, 2.0)) -> str:
+    """Return the curves of the pull over the label's probability as SVG, for cross entropy and tamed, the peaks marked."""
+    probs = [(k / 150) ** 2 for k in range(1, 151)]  # close near 0, where the curves are steep
+
+    def place(q: float, alpha: float) -> str:
+        return f"{6.6 * q:.3f} {-4.4 * float(pull(q, alpha)):.3f}"
+
+    curves, said = [], []
+    looks = ('class="plain"', 'class="tamed" stroke-dasharray=".22 .14"', 'class="tamed"')
+    for alpha, look_of, (at_x, at_y) in zip(alphas, looks, ((0, 0), (0.05, -1.6), (1.7, -0.22)), strict=True):
+        curves.append(f'<path d="M{" L".join(place(q, alpha) for q in probs)}" {look_of} />')
+        if alpha == 0:
+            continue
+        x, y = place(peak(alpha), alpha).split()
+        said.append(f"α = {alpha:g} at q = {peak(alpha):.3f}")
+        curves.append(
+            f'<circle cx="{x}" cy="{y}" r=".11" class="dot" />'
+            f'<text x="{at_x}" y="{at_y}" class="method">α = {alpha:g}: q* = {peak(alpha):.3f}</text>'
+        )
+    alt = f"The pull against the probability q of the label: of cross entropy a falling line, tamed two humps, highest for {' and for '.join(said)}."
+    return (
+        f'<svg viewBox="-.6 -5 8.6 5.9" role="img" aria-label="{alt}">'
+        f'<path d="M0 -4.8 V0 H7.2" class="thin" />{"".join(curves)}'
+        '<text x=".15" y="-4.65">pull</text><text x="1.7" y="-3.75">cross entropy: 1 − q</text>'
+        '<text x="5.9" y=".55">q</text><text x="6.45" y=".55">1</text><text x="-.1" y=".55">0</text></svg>'
+    )
+
+
+DRAWINGS = {"valley": valley, "pulls": pulls}
+
+
 def page(source: str) -> str:
     """Return the whole page of a deck.
 
@@ -59,12 +92,13 @@ def page(source: str) -> str:
         ValueError: it lacks its title or chapter, or names a figure that there is not.
 
     """
-    parts = {"valley": valley()}
+    parts = {name: draw() for name, draw in DRAWINGS.items() if f"{{{name}}}" in source}
     for name in ("title", "chapter"):
         found = re.search(rf"<!-- {name}: (.+) -->\n", source)
         if found is None:
             raise ValueError(f"a deck needs a line <!-- {name}: … -->")
         parts[name], source = found[1], source.replace(found[0], "")
+    parts["method_token"] = papers.load(re.sub(r".*/\d+_|\.html$", "", parts["chapter"])).colour.token
     parts["tokens"] = look.css()
     parts["light"] = "\n".join(f"    --luc-{name}: {value};" for name, value in look.tokens("light").items())
     parts["figures"] = widgets.bundle()

@@ -81,6 +81,7 @@ from companion.page.tables import (
     recipe_table,
     render_table,
     table_beside,
+    table_grid,
     table_matched,
     table_verdicts,
 )
@@ -151,6 +152,7 @@ __all__ = [
     "steady_arms",
     "table_arms",
     "table_beside",
+    "table_grid",
     "table_contrasts",
     "table_draws",
     "table_growth",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -250,6 +251,38 @@ def printed_reductions(paper: str) -> Panel:
             rows.append([row.label, errors, f"{row.reduction:.2f}", f"{computed:.2f}", said])
     head = ["", "printed errors, %", "printed gain, %", "recomputed", ""]
     return render_table(head, rows, caption="Relative gains, recomputed from the printed errors.")
+
+
+def table_grid(paper: str, name: str, baseline: str = "CE") -> Panel:
+    """Show a printed table as it stands: the best of each column in bold, what lies below the baseline with an arrow.
+
+    Args:
+        paper: its stem, ``"tamed_cross_entropy"``.
+        name: as printed, ``"Table 2"``.
+        baseline: the row that the others are compared with.
+
+    Raises:
+        ValueError: the paper has no such table as a grid.
+
+    Example:
+        >>> table_grid("tamed_cross_entropy", "Table 1").text.splitlines()[-1][:16]
+        'Table 1: top-1 a'
+    """
+    grids = {grid.id: grid for grid in papers.load(paper).grids}
+    if name not in grids:
+        raise ValueError(f"no grid {name!r} of {paper}; there are: {', '.join(grids)}")
+    grid = grids[name]
+    best = [max(values[k] for values in grid.rows.values()) for k in range(len(grid.columns))]
+
+    def written(value: float, column: int) -> str:
+        if math.isnan(value):
+            return "–"
+        text = f"**{value:.2f}**" if value == best[column] else f"{value:.2f}"
+        return f"{text} ↓" if value < grid.rows[baseline][column] else text
+
+    rows = [[method, *(written(value, k) for k, value in enumerate(values))] for method, values in grid.rows.items()]
+    said = f"{name}: {grid.unit}. Bold: the best of its column; ↓: below {baseline}. {grid.note}".strip()
+    return render_table(["", *grid.columns], rows, caption=said)
 
 
 def recipe_table(paper: str, experiment: str) -> Panel:

@@ -214,8 +214,19 @@ def say_answer(results: Results) -> Prose:
     verb = "lowers" if main.low > 0 else "raises" if main.high < 0 else "does not clearly change"
     return say(
         f"{theory} On MNIST the whole method {verb} the test error on top of weight decay: {page.interval_text(main)} points, where the "
-        f"paper prints {printed:+.2f}.".replace("-", "−")
+        f"paper prints {printed:+.2f}; {_at_one_rate(main)}".replace("-", "−")
     )
+
+
+def _at_one_rate(main: Comparison) -> str:
+    """Say what a comparison at own rates becomes with both arms at one, from both sides."""
+    parts = []
+    for whose, one in (("the method's", main.at_better), ("weight decay's", main.at_baseline)):
+        if one is not None and one.state == "diverged":
+            parts.append(f"at {whose} rate weight decay alone diverges in {one.diverged[1]} of {one.n} runs")
+        elif one is not None and one.state == "ok":
+            parts.append(f"with both at {whose} rate {page.interval_text(one)}")
+    return f"{', '.join(parts)}." if parts else "at equal rates it is not run."
 
 
 def say_what_holds(recorded: Mapping[str, Results]) -> Prose:

@@ -50,7 +50,8 @@ def say_breaks() -> Prose:
     first, heart, tame = (held(words) for words in ("The first step", "Learnt by heart", "Too tame"))
     heart_plain, hard = held("Learnt by heart", 0.0), STATES["Hard but right"]
     return Prose(
-        f"- **The first step.** Before anything is learnt all labels are as implausible: wrong ones hold {100 * first:.0f} % of the gradient, as many as they are. "
+        f"- **The first step.** Before anything is learnt all labels are as implausible: wrong ones, {100 * float(_DEFAULTS['noise']):.0f} % of the batch, hold "
+        f"{100 * first:.0f} % of the gradient. "
         f"All that taming does is to shorten the step, to {step_left('The first step'):.3f} of cross entropy's: another learning rate.\n"
         f"- **Learnt by heart.** A network that has memorised wrong labels finds them plausible: they hold {100 * heart:.0f} %, with cross entropy "
         f"{100 * heart_plain:.0f} %. Taming comes before that, or not at all.\n"

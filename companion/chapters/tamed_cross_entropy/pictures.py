@@ -50,7 +50,7 @@ def figure_batch() -> Shown:
     )
     alt = (
         "Two bar charts of ten samples by the probability of their label. With cross entropy the three wrong labels have the longest bars; with tamed cross "
-        "entropy they are among the shortest."
+        "entropy they are among the shorter half."
     )
     return plots.show(
         draw, title="Who holds the gradient", alt=alt, caption=caption, panels=2, width="wide", height=300, narrow_height=270,
@@ -86,15 +86,16 @@ def figure_constant() -> Shown:
         f"The printed constant shifts each curve, the more the nearer α is to 1; the slopes, all that training sees, are the same. At q = 1 the printed form gives "
         f"{', '.join(f'{low:.1f}' for low in lows)} for α = {', '.join(f'{alpha:g}' for alpha in alphas)}, with 1 for the constant it is 0."
     ).replace("-", "−")
-    alt = "Two panels with three curves over the cross entropy. On the left they begin at different heights below zero or above, on the right all begin at zero."
+    alt = "Two panels with three curves over the cross entropy. On the left they begin at different heights below zero, on the right all begin at zero."
     return plots.show(
         draw, title="The constant of Eq. 9", alt=alt, caption=caption, panels=2, width="wide", height=300, narrow_height=270,
         name="figure-constant",
     )  # fmt: skip
 
 
-SUM_FEATURES = np.array([[1.5, 0.1], [1.2, 0.9], [0.5, 1.5], [-1.9, 0.9]])
-SUM_MARGINS = np.array([1.0, 0.4, -0.2, -4.0])
+SUM_FEATURES = np.array([[1.0, 0.4], [0.8, 1.0], [0.3, 1.2], [-1.9, 0.9]])
+SUM_WEIGHTS = np.array([1.6, -0.8])
+SUM_MARGINS = SUM_FEATURES @ SUM_WEIGHTS
 """Four samples of two classes under a linear classifier: their features times their label's sign, and their margins."""
 
 
@@ -137,7 +138,7 @@ def figure_sum() -> Shown:
 
     caption = (
         f"Every sample keeps its direction, their sum turns by {turn:.0f}°. Four samples of a linear classifier of two classes; the dashed step belongs to a label "
-        f"with probability {1 / (1 + math.exp(4)):.3f}."
+        f"with probability {1 / (1 + math.exp(-SUM_MARGINS[-1])):.3f}."
     )
     alt = "Two pictures of four arrows from the origin and their sum. With cross entropy the longest arrow, that of the wrong label, pulls the sum to its side; tamed it is short."
     return plots.show(
@@ -169,8 +170,9 @@ def figure_curvature() -> Shown:
     return plots.show(draw, title="No longer convex", alt=alt, caption=caption, height=330, name="figure-curvature")
 
 
-def figure_class_sum(num_classes: int = 10) -> Shown:
+def figure_class_sum() -> Shown:
     """The losses of all labels added up, from an even prediction to a sure one: where that sum is bounded, uniform noise does bounded harm."""
+    num_classes = 10
     q = np.concatenate([np.linspace(1 / num_classes, 0.99, 200), 1 - np.geomspace(1e-2, 1e-6, 100)])
     looks = {0.0: _PLAIN, 1.0: _HALF_TAMED, 2.0: _TAMED}
     ends = {alpha: class_sum(q[[0, -1]], num_classes, alpha) for alpha in looks}

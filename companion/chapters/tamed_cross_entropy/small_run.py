@@ -23,6 +23,8 @@ PARTS = (
     "About a half.",
     "Most of them.",
 )
+BETWEEN = (0.1, 0.375, 0.75)
+"""Where one of these answers ends and the next begins."""
 
 
 def learnt(believed: Tensor, wrong: Tensor) -> float:
@@ -60,13 +62,16 @@ def figure_memory(believed: Sequence[Tensor], wrong: Tensor) -> Shown:
             plots.name_axes(ax, "probability q of the given label", f"epoch {epoch}, % of each kind")
 
     middles = [[float(believed[epoch - 1][rows].median()) for rows in (~wrong, wrong)] for epoch in epochs]
-    caption = (
-        f"First the network learns what fits together, then the exceptions. Outlined: right labels, filled: wrong ones; the median q of wrong labels goes from "
-        f"{middles[0][1]:.2f} to {middles[-1][1]:.2f}. One seed, made on this page."
-        if middles[-1][1] > 3 * middles[0][1]
-        else f"To the end the network tells wrong labels (filled) from right ones (outlined): median q {middles[-1][1]:.2f} against {middles[-1][0]:.2f}. One seed, made "
-        f"on this page."
+    (_, early), (right, late) = middles[0], middles[-1]
+    told = [bad < 0.5 < good for good, bad in middles]
+    finding = (
+        "First the network learns what fits together, then the exceptions."
+        if any(told[:-1]) and late > 0.5
+        else "To the end the network tells wrong labels from right ones."
+        if told[-1]
+        else "In none of these epochs does the network tell wrong labels from right ones."
     )
+    caption = f"{finding} Outlined: right labels, filled: wrong ones; the median q of wrong labels goes from {early:.2f} to {late:.2f}, that of right ones to {right:.2f}. One seed, made on this page."
     alt = "Three histograms of the label's probability. " + " ".join(
         f"Epoch {epoch}: median {right:.2f} for right, {bad:.2f} for wrong labels."
         for epoch, (right, bad) in zip(epochs, middles, strict=True)
@@ -87,12 +92,12 @@ def predict_small_run(believed: Sequence[Tensor], wrong: Tensor) -> Any:
     part = learnt(believed[-1], wrong)
     so = (
         f"It is {100 * part:.0f} %. So the network that is trained to the end believes what it was told, and the moment to distrust a label is early."
-        if part > 0.4
+        if part > BETWEEN[1]
         else f"It is {100 * part:.0f} %. So this network is too small, or trained too short, to learn its exceptions by heart."
     )
     return predict(
         f"A network was just trained with cross entropy for {len(believed)} epochs, {100 * float(wrong.double().mean()):.0f} % of its labels wrong. To how many wrong labels does it give more than half of its probability?",
-        PARTS, right=int(np.digitize(part, (0.1, 0.375, 0.75))), result=figure_memory(believed, wrong), so=so,
+        PARTS, right=int(np.digitize(part, BETWEEN)), result=figure_memory(believed, wrong), so=so,
     )  # fmt: skip
 
 
