@@ -19,6 +19,7 @@ CONTROLS = {  # name: (arm, whose learning rate it takes)
     "P-ON at vanilla's rate": ("P-ON", "vanilla"),
 }
 FRACTIONS = (
+    "confidence",
     "noisy_gradient_share",
     "calibration_error",
     "noisy_calibration_error",

@@ -31,6 +31,11 @@ METRICS = {
     "wrong_label_accuracy": ("wrong labels given back, %", "{:.1f}"),
     "noisy_gradient_share": ("gradient share of wrong labels", "{:.2f}"),
     "relative_gradient": ("gradient over cross entropy's", "{:.2f}"),
+    "confidence": ("mean confidence", "{:.2f}"),
+    "noisy_calibration_error": ("calibration error, noisy labels", "{:.3f}"),
+    "posterior_noisy_calibration_error": ("the same after the inverse link", "{:.3f}"),
+    "calibration_error": ("calibration error, true labels", "{:.3f}"),
+    "posterior_calibration_error": ("the same after the inverse link", "{:.3f}"),
 }
 """How a metric is named at the head of a column, and how its values are written."""
 
@@ -112,10 +117,11 @@ def claim_outcome(paper: papers.Paper, claim: papers.Claim, recorded: Mapping[st
 
 
 def _stands_in(entry: Mapping[str, Any], recorded: Mapping[str, Results], arms: Sequence[str]) -> Results | None:
-    """Return the runs of a claim's entry: of its experiment, or of the one before while that has none of the arms."""
+    """Return the runs of a claim's entry: of its experiment, or of the one before while that has none of the arms or not the setting."""
     for name in (entry["experiment"], entry.get("before")):
-        if name in recorded:
-            runs = recorded[name][entry.get("setting", recorded[name].settings[0])]
+        setting = entry.get("setting", recorded[name].settings[0] if name in recorded else "")
+        if name in recorded and setting in recorded[name].settings:
+            runs = recorded[name][setting]
             if all(arm in (*runs.arms, *runs.controls) and runs.seeds(arm) for arm in arms):
                 return runs
     return None

@@ -283,7 +283,7 @@ def table_grid(paper: str, name: str, baseline: str = "CE") -> Panel:
 
     rows = [[method, *(written(value, k) for k, value in enumerate(values))] for method, values in grid.rows.items()]
     said = f"{name}: {grid.unit}. Bold: the best of its column; ↓: below {baseline}. {grid.note}".strip()
-    return render_table(["", *grid.columns], rows, caption=said)
+    return render_table(["", *(column.replace(", ", ",\n") for column in grid.columns)], rows, caption=said)
 
 
 def recipe_table(paper: str, experiment: str) -> Panel:
@@ -316,7 +316,7 @@ _CSS = style(
     margin:0;width:auto;border:0;background:none}}
     .luc-table th,.luc-table td{{border:0;border-bottom:1px solid {RULE};padding:.45em .65em;text-align:left;
     vertical-align:top;white-space:nowrap;background:none}}
-    .luc-table thead th{{font-weight:600}} .luc-table tbody th{{font-weight:400}}
+    .luc-table thead th{{font-weight:600;white-space:pre}} .luc-table tbody th{{font-weight:400}}
     .luc-table .luc-figures{{text-align:right}}
     .luc-table tr>:last-child:not(.luc-figures){{white-space:normal;min-width:7.5em}}
     .luc-table tr>:first-child{{position:sticky;left:0;background:var(--luc-page, inherit);padding-left:0}}
@@ -333,7 +333,7 @@ def render_table(
     """Return a table with thin rules: figures right-aligned, the first column fixed while the rest scrolls on a phone.
 
     Args:
-        head: column names.
+        head: column names; a line break in one stays.
         rows: cells: light Markdown, or numbers (0-d tensors too), which are written with ``digits`` decimals.
         caption: one or two sentences below.
         digits: decimals of numbers.
@@ -378,7 +378,7 @@ def _written(cell: Any, digits: int) -> str:
 
 
 def _table_text(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
-    cells = [[plain(cell) for cell in row] for row in (head, *rows)]
+    cells = [[plain(cell).replace("\n", " ") for cell in row] for row in (head, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     return "\n".join([*lines, plain(caption)] if caption else lines)

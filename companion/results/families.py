@@ -32,7 +32,7 @@ def compare_in(
     effect: float | None = None,
     n: int | None = None,
 ) -> Comparison:
-    """Compare two arms of one setting among several records; "not run" where the experiment has no record.
+    """Compare two arms of one setting among several records; "not run" where the experiment has no record, or none of the setting.
 
     Args:
         recorded: experiment name to recorded results.
@@ -47,7 +47,7 @@ def compare_in(
         >>> compare_in({}, "pon-mnist", None, "P-ON", "vanilla").state
         'not run'
     """
-    if experiment not in recorded:
+    if experiment not in recorded or (setting and setting not in recorded[experiment].settings):
         nothing = (math.nan, math.nan)
         return Comparison(better, baseline, effect, "not run", 0, nothing, nothing)
     results = recorded[experiment]

@@ -308,3 +308,32 @@ def test_the_audits_exercise() -> None:
     assert "count cells, in both" in chapter.check_cells(5).text
     assert not chapter.check_cells(8).passed
     assert chapter.check_cells(...).state == "open"
+
+
+# --- over the epochs --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("plain", "tamed", "words"), [(40, 12, "gives more wrong"), (10, 12, "gives no more wrong")])
+def test_who_gives_more_wrong_labels_back(plain: float, tamed: float, words: str) -> None:
+    name = "wrong_label_accuracy"
+    curves = {("vanilla", name): [10, 10, 10, 10, plain], ("TCE 2", name): [10, 10, 10, 10, tamed]}
+    said = caption(chapter.figure_learnt(chapter.at_noise(made({}, curves=curves))))
+    assert words in said
+    assert f"(α = 2): {plain:.0f} against {tamed:.0f} %." in said
+
+
+@pytest.mark.parametrize(("lowest", "further"), [(10.0, True), (20.0, False)])
+def test_whose_error_rises_further_from_its_lowest_point(lowest: float, further: bool) -> None:
+    curves = {("vanilla", "test_error"): [90, lowest, 20, 20, 0], ("TCE 2", "test_error"): [90, 18, 18, 18, 0]}
+    results = chapter.at_noise(made({"vanilla": 20.0, "TCE 2": 19.0}, curves=curves))
+    rise = [float(np.ptp(results.curve(arm, "test_error")[1].mean(0)[1:])) for arm in ("vanilla", "TCE 2")]
+    said = caption(chapter.figure_course(results))
+    assert ("rises further" in said, "rises no further" in said) == (further, not further)
+    assert f"by {rise[0]:.1f} against {rise[1]:.1f} points" in said
+
+
+def test_over_the_epochs_only_arms_that_are_whole_are_drawn() -> None:
+    results = chapter.at_noise(made({}, missing=[(SETTINGS[0], "GCE")]))
+    assert "GCE" not in chapter.figure_course(results).alt
+    gone = chapter.at_noise(made({}, missing=[(SETTINGS[0], "TCE 2")]))
+    assert chapter.figure_learnt(gone).markdown == "*Unfinished:* runs are missing."

@@ -41,6 +41,10 @@ def test_the_ledger_has_every_claim_and_the_first_table_the_material_ones() -> N
 def test_a_claim_says_what_came_out(results: Make) -> None:
     parts = CLAIMS["pon-table-3"]
     assert claim_outcome(PAPER, parts, {}).count("not recorded yet") == 2
+    tamed = papers.load("tamed_cross_entropy")
+    other = {"tce-mnist": results(FIVE, experiment="tce-mnist", settings=("another",), kind=Results)}
+    robust = next(claim for claim in tamed.claims if claim.id == "tce-outperforms")
+    assert claim_outcome(tamed, robust, other).count("not recorded yet") == 2, "a trial has fewer settings"
     first = {"pon-mnist": results(FIVE)}
     said = claim_outcome(PAPER, parts, first)
     assert "MNIST, MLP-3, stability only against vanilla: +0.30 [" in said

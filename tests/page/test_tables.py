@@ -213,6 +213,9 @@ def test_a_printed_grid_marks_the_best_and_what_lies_below_the_baseline() -> Non
     assert ten["MSE"][3] == "best 92.15"
     marks = [cell for table in (hundred, ten) for row in table for cell in table[row] if row.startswith("TCE")]
     assert (len(marks), sum("↓" in cell for cell in marks), sum("best" in cell for cell in marks)) == (56, 7, 13)
+    assert "CIFAR-100, η = 0.2 |" in table_grid("tamed_cross_entropy", "Table 1").text, (
+        "on one line where there is no page"
+    )
     assert cells("Table 1", baseline="MSE")["CE"][1] == "↓ 61.16"
     with pytest.raises(ValueError, match=r"no grid 'Table 9' of tamed_cross_entropy; there are: Table 1, Table 2"):
         table_grid("tamed_cross_entropy", "Table 9")
@@ -226,3 +229,17 @@ def test_tables_are_accessible_and_escaped() -> None:
     assert soup.select_one("tbody th")["scope"] == "row"
     assert soup.select_one("tbody th").text == "<x>"
     assert soup.figure["aria-label"] == "All of it."
+
+
+def test_a_setting_that_a_record_lacks_is_not_run(results: Make) -> None:
+    """A trial has fewer settings than the recording."""
+    paper = papers.load("tamed_cross_entropy")
+    arms = {"vanilla": [8.0, 8.1, 8.2], "TCE 2": [7.0, 7.1, 7.3]}
+    settings = ("mnist, η = 0.4/mlp-2",)
+    runs = {"tce-mnist": results(arms, experiment="tce-mnist", settings=settings, arms=tuple(arms), controls={})}
+    lines = table_beside(runs, paper.table("Table 2, as errors")).text.splitlines()
+    first, other = (
+        next(k for k, line in enumerate(lines) if f"η = {noise}, TCE 2" in line) for noise in ("0.4", "0.8")
+    )
+    assert "8.10 ± 0.10" in lines[first]
+    assert "not run" in lines[other]

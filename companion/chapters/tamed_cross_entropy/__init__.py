@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from companion.chapters.tamed_cross_entropy.breaks import say_breaks, states
+from companion.chapters.tamed_cross_entropy.course import figure_course, figure_learnt
 from companion.chapters.tamed_cross_entropy.exercises import (
     chapter_quiz,
     check_batch,
@@ -34,6 +35,7 @@ from companion.chapters.tamed_cross_entropy.predictions import (
 )
 from companion.chapters.tamed_cross_entropy.pulls import best_prediction, peak, pull, share
 from companion.chapters.tamed_cross_entropy.recorded import (
+    at_each_noise,
     at_noise,
     figure_alphas,
     figure_search,
@@ -53,6 +55,7 @@ from companion.chapters.tamed_cross_entropy.recorded import (
 from companion.chapters.tamed_cross_entropy.small_run import figure_memory, learnt, predict_small_run, table_small_run
 
 __all__ = [
+    "at_each_noise",
     "at_noise",
     "best_prediction",
     "chapter_quiz",
@@ -70,8 +73,10 @@ __all__ = [
     "figure_batch",
     "figure_class_sum",
     "figure_constant",
+    "figure_course",
     "figure_curvature",
     "figure_ladder",
+    "figure_learnt",
     "figure_memory",
     "figure_search",
     "figure_stopping",

@@ -111,13 +111,13 @@ def figure_ladder(results: Results) -> Shown | Prose:
     clear = sum(one.low > 0 for one in found.values())
     caption = (
         f"In {clear} of {len(found)} comparisons the tamed loss is clearly better. Error of plain cross entropy minus error of the tamed one (α = 2), points, 95 % "
-        f"intervals. In the lower rows its weights are divided by their mean over the batch, so that no step is smaller than cross entropy's."
+        f"intervals. In the lower rows its weights are divided by their mean over the batch, so that its first step is cross entropy's."
         + (f" Left out: {', '.join(left_out)}." if left_out else "")
     )
     alt = "; ".join(f"{words} {page.interval_text(one)}" for words, one in found.items())
     return forest(
-        rows, xlabel="error of cross entropy minus error of the tamed loss, points", alt=f"Differences with intervals: {alt}.", caption=caption,
-        better="right", name="figure-ladder",
+        rows, xlabel="gain of the tamed loss, points", alt=f"Differences with intervals: {alt}.", caption=caption,
+        better="right", width="wide", name="figure-ladder",
     )  # fmt: skip
 
 
@@ -178,7 +178,7 @@ def figure_stopping(results: Results) -> Shown | Prose:
             tick.set(color=plots.style_of(arm).color, weight=700)
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
-        plots.name_axes(ax, "test error, %; dot: last epoch, square: held-out, cross: best test", "")
+        plots.name_axes(ax, "test error, %", "")
 
     same = ranks[0] == ranks[1] == ranks[2]
     moved = max(arms, key=lambda arm: errors[arm][0] - errors[arm][2])

@@ -46,12 +46,12 @@ def at_noise(recorded: Mapping[str, Results], noise: str = "0.4") -> Results:
 
 
 def at_each_noise(recorded: Mapping[str, Results]) -> dict[str, Results]:
-    """Return the runs on MNIST by noise rate; a record of a part has some of them.
+    """Return the runs on MNIST by noise rate, ``"0"``, ``"0.4"``, ``"0.8"``; a record of a part has some of them.
 
     Args:
         recorded: experiment name to recorded results.
     """
-    there = recorded[MNIST].settings
+    there = recorded[MNIST].settings if MNIST in recorded else ()
     return {noise: at_noise(recorded, noise) for noise in NOISES if f"mnist, η = {noise}/mlp-2" in there}
 
 
