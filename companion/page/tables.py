@@ -254,7 +254,7 @@ def printed_reductions(paper: str) -> Panel:
 
 
 def table_grid(paper: str, name: str, baseline: str = "CE") -> Panel:
-    """Show a printed table as it stands: the best of each column in bold, what lies below the baseline with an arrow.
+    """Show a printed table of accuracies as it stands: the best of each column in bold, what lies below the baseline with an arrow.
 
     Args:
         paper: its stem, ``"tamed_cross_entropy"``.
@@ -265,20 +265,21 @@ def table_grid(paper: str, name: str, baseline: str = "CE") -> Panel:
         ValueError: the paper has no such table as a grid.
 
     Example:
-        >>> table_grid("tamed_cross_entropy", "Table 1").text.splitlines()[-1][:16]
-        'Table 1: top-1 a'
+        >>> table_grid("tamed_cross_entropy", "Table 1").text.splitlines()[-2][:16]
+        'TCE 2   | ↓ 66.8'
     """
     grids = {grid.id: grid for grid in papers.load(paper).grids}
     if name not in grids:
-        raise ValueError(f"no grid {name!r} of {paper}; there are: {', '.join(grids)}")
+        raise ValueError(f"no grid {name!r} of {paper}; there are: {', '.join(grids) or 'none'}")
     grid = grids[name]
-    best = [max(values[k] for values in grid.rows.values()) for k in range(len(grid.columns))]
+    columns = zip(*grid.rows.values(), strict=True)
+    best = [max((value for value in column if not math.isnan(value)), default=math.nan) for column in columns]
 
     def written(value: float, column: int) -> str:
         if math.isnan(value):
             return "–"
-        text = f"**{value:.2f}**" if value == best[column] else f"{value:.2f}"
-        return f"{text} ↓" if value < grid.rows[baseline][column] else text
+        below = "↓ " if value < grid.rows[baseline][column] else ""
+        return f"**{value:.2f}**" if value == best[column] else f"{below}{value:.2f}"
 
     rows = [[method, *(written(value, k) for k, value in enumerate(values))] for method, values in grid.rows.items()]
     said = f"{name}: {grid.unit}. Bold: the best of its column; ↓: below {baseline}. {grid.note}".strip()
@@ -344,7 +345,7 @@ def render_table(
         one | −2.0
     """
     cells = [[_written(cell, digits) for cell in row] for row in rows]
-    figures = [not prose and all(_FIGURE.match(row[column]) for row in cells) for column in range(len(head))]
+    figures = [not prose and all(_FIGURE.match(plain(row[column])) for row in cells) for column in range(len(head))]
 
     def place(column: int) -> str:
         return ' class="luc-figures"' if figures[column] and column else ""
@@ -363,7 +364,7 @@ def render_table(
     return Panel(page, _table_text(head, cells, caption))
 
 
-_FIGURE = re.compile(r"^$|^–$|^(not run|unfinished|diverged)$|^(paper )?[(+−]?[\d.]+")
+_FIGURE = re.compile(r"^$|^–$|^(not run|unfinished|diverged)$|^(paper |↓ )?[(+−]?[\d.]+")
 
 
 def _written(cell: Any, digits: int) -> str:

@@ -31,6 +31,8 @@ def test_the_ledger_has_every_claim_and_the_first_table_the_material_ones() -> N
     every = page.claims_table(PAPER.stem, recorded={})
     assert len(rows(every)) == len(PAPER.claims)
     assert "test: variance of a product" in every.text
+    whole = page.claims_table("tamed_cross_entropy", recorded={}).text
+    assert "tests: tests/symbolic/test_tamed_cross_entropy.py" in whole, "a file of tests keeps its name"
     assert "Eq. 5. The partial norm leaves" in every.text
     few = page.claims_table(PAPER.stem, material=True, recorded={})
     assert len(rows(few)) == sum(claim.material for claim in PAPER.claims) < len(PAPER.claims)
@@ -181,6 +183,19 @@ def test_the_search_says_where_the_chosen_rate_lies(results: Make) -> None:
     for arm in runs.data["settings"]["mnist/mlp-3"]["arms"].values():
         arm["search"] = []
     assert all("not run" in line for line in rows(page.table_search(runs))[:-1])
+
+
+def test_a_search_that_is_not_over_has_chosen_nothing(results: Make) -> None:
+    runs = results(FIVE)
+    arms = runs.data["settings"]["mnist/mlp-3"]["arms"]
+    for point in arms["vanilla"]["search"]:
+        point["chosen"] = False
+    arms["vanilla"]["record"] = None
+    vanilla, method, *_ = rows(page.table_search(runs))
+    assert [part.strip() for part in vanilla.split("|")][1:] == ["3", "0.01 to 0.03", "not over", "", "", ""]
+    assert "not over" not in method
+    assert "stand 5 arms: P-ON," in page.say_search_edge(runs).markdown, "those whose search is over"
+    assert "search of both arms" in page.figure_search(runs, "P-ON").markdown
 
 
 def test_draws_of_the_search_stand_side_by_side(results: Make) -> None:

@@ -76,6 +76,18 @@ def test_search_names_the_best_rates(results: Make) -> None:
     assert "the same learning rate: 0.03" in caption(page.figure_search(results(ERRORS), "P-ON"))
 
 
+def test_search_speaks_of_other_knobs_only_where_there_are_some(results: Make) -> None:
+    runs = results(ERRORS)
+    said = "The method's other knobs differ from point to point."
+    assert said not in caption(page.figure_search(runs, "P-ON"))
+    points = runs.data["settings"]["mnist/mlp-3"]["arms"]["P-ON"]["search"]
+    for point in points:
+        point["threshold"] = 8.0
+    assert said not in caption(page.figure_search(runs, "P-ON")), "a knob that is fixed"
+    points[0]["threshold"] = 4.0
+    assert said in caption(page.figure_search(runs, "P-ON"))
+
+
 def test_a_weak_order_of_few_arms_is_not_called_one(results: Make) -> None:
     curves = {}
     for k, (arm, gap) in enumerate(zip(ARMS, (1, 3, 2, 6, 4, 5), strict=True)):

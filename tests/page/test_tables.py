@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import pytest
 from bs4 import BeautifulSoup
 
 from companion import papers
@@ -16,6 +17,7 @@ from companion.page import (
     recorded_note,
     render_table,
     table_beside,
+    table_grid,
 )
 from companion.page.tables import fixed_seeds, knobs_text
 from companion.results import Results
@@ -193,6 +195,29 @@ def test_printed_reductions_mark_the_one_that_does_not_follow() -> None:
     marked = [line for line in printed_reductions("partial_output_norm").text.splitlines() if "does not follow" in line]
     assert len(marked) == 1
     assert marked[0].startswith("Cora, GAT")
+
+
+def test_a_printed_grid_marks_the_best_and_what_lies_below_the_baseline() -> None:
+    def cells(name: str, **options: str) -> dict[str, list[str]]:
+        shown = BeautifulSoup(table_grid("tamed_cross_entropy", name, **options).html, "html.parser")
+        assert all("luc-figures" in cell["class"] for cell in shown.select("td")), "digits stand below each other"
+        found = {}
+        for row in shown.select("tbody tr"):
+            found[row.th.text] = [f"best {cell.text}" if cell.strong else cell.text for cell in row.select("td")]
+        return found
+
+    hundred, ten = cells("Table 1"), cells("Table 2")
+    assert hundred["TCE 2"] == ["↓ 66.81", "64.37", "best 61.51", "52.09", "↓ 18.75"]
+    assert hundred["CE"] == ["68.18", "61.16", "54.52", "44.08", "20.30"]
+    assert ten["MAE"][:3] == ["–", "–", "↓ 10.28"], "a dash of the paper is no number"
+    assert ten["MSE"][3] == "best 92.15"
+    marks = [cell for table in (hundred, ten) for row in table for cell in table[row] if row.startswith("TCE")]
+    assert (len(marks), sum("↓" in cell for cell in marks), sum("best" in cell for cell in marks)) == (56, 7, 13)
+    assert cells("Table 1", baseline="MSE")["CE"][1] == "↓ 61.16"
+    with pytest.raises(ValueError, match=r"no grid 'Table 9' of tamed_cross_entropy; there are: Table 1, Table 2"):
+        table_grid("tamed_cross_entropy", "Table 9")
+    with pytest.raises(ValueError, match="there are: none"):
+        table_grid("partial_output_norm", "Table 1")
 
 
 def test_tables_are_accessible_and_escaped() -> None:

@@ -189,6 +189,12 @@ def test_the_first_sentence_of_the_caption_is_bold(caption: str, bold: str) -> N
     assert showing._caption(caption).startswith(f"<strong>{bold}</strong>")
 
 
+def test_names_of_arms_in_captions_are_italic() -> None:
+    html = shown(caption="It ends below *norm only*. The peak q* of *P-ON* and r* stay, 2 * 3 * 4 too.").html
+    assert "<strong>It ends below <em>norm only</em>.</strong>" in html
+    assert "The peak q* of <em>P-ON</em> and r* stay, 2 * 3 * 4 too." in html
+
+
 def test_captions_are_escaped() -> None:
     assert "<strong>Loss &lt; entropy.</strong>" in shown(caption="Loss < entropy. So it grows.").html
 

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from companion import page, papers
 from companion.chapters.tamed_cross_entropy.pulls import class_sum, peak, share
-from companion.chapters.tamed_cross_entropy.recorded import METHOD, at_noise
+from companion.chapters.tamed_cross_entropy.recorded import ALPHAS, METHOD, PAPER, at_noise
 from companion.methods.tamed_cross_entropy import tamed_cross_entropy, tamed_posterior
 from companion.page import Feedback, Panel, check_function, check_number, check_paired, exercise, feedback
 from companion.results import Results
@@ -222,6 +222,30 @@ def check_flattered(answer: Any, recorded: Mapping[str, Results]) -> Feedback:
     return feedback(
         "not yet",
         f"{answer} gains {gains[answer]:.1f} points, another one more. `results.stopped(arm, rule)` and `results.final(arm)` give errors, one a seed.",
+    )
+
+
+def check_cells(answer: Any) -> Feedback:
+    """The audit's exercise: how many printed cells of the tamed loss lie below cross entropy's of the same column."""
+    columns = [
+        (plain, [grid.rows[arm][at] for arm in ALPHAS.values() if arm in grid.rows])
+        for grid in PAPER.grids
+        for at, plain in enumerate(grid.rows["CE"])
+    ]
+    below = [sum(value < plain for value in tamed) for plain, tamed in columns]
+    cells, first = sum(len(tamed) for _, tamed in columns), len(PAPER.grids[0].columns)
+    return check_number(
+        answer,
+        sum(below),
+        right=f"Of {cells} cells, in {sum(map(bool, below))} of {len(columns)} columns. In no column all four lie below, so the best of four never does.",
+        hint="Go through `grid.columns`; compare the four rows whose names begin with TCE with the row CE at the same place, and add up.",
+        slips={
+            "Those are the cells that do *not* lie below.": cells - sum(below),
+            "That is the first table alone.": sum(below[:first]),
+            "That is the second table alone, or the number of columns with such a cell; count cells, in both.": sum(
+                below[first:]
+            ),
+        },
     )
 
 
