@@ -334,7 +334,8 @@ def table_pairs(recorded: Mapping[str, Results], pairs: Sequence[tuple[str, str,
     rows, absent = [], []
     for experiment, setting, better, baseline in pairs:
         name = _short(f"{setting}: {better} − {baseline}")
-        runs = recorded[experiment][setting] if experiment in recorded else None
+        there = experiment in recorded and setting in recorded[experiment].settings
+        runs = recorded[experiment][setting] if there else None
         if runs is None or not all(
             arm in (*runs.arms, *runs.controls) and runs.seeds(arm) for arm in (better, baseline)
         ):

@@ -18,6 +18,7 @@ from companion.page import (
     render_table,
     table_beside,
     table_grid,
+    table_pairs,
 )
 from companion.page.tables import fixed_seeds, knobs_text
 from companion.results import Results
@@ -234,7 +235,7 @@ def test_tables_are_accessible_and_escaped() -> None:
 def test_a_setting_that_a_record_lacks_is_not_run(results: Make) -> None:
     """A trial has fewer settings than the recording."""
     paper = papers.load("tamed_cross_entropy")
-    arms = {"vanilla": [8.0, 8.1, 8.2], "TCE 2": [7.0, 7.1, 7.3]}
+    arms = {"vanilla": [8.0, 8.1, 8.2], "TCE 2": [7.0, 7.1, 7.3], "TCE 1": [7.5, 7.6, 7.7]}
     settings = ("mnist, η = 0.4/mlp-2",)
     runs = {"tce-mnist": results(arms, experiment="tce-mnist", settings=settings, arms=tuple(arms), controls={})}
     lines = table_beside(runs, paper.table("Table 2, as errors")).text.splitlines()
@@ -243,3 +244,5 @@ def test_a_setting_that_a_record_lacks_is_not_run(results: Make) -> None:
     )
     assert "8.10 ± 0.10" in lines[first]
     assert "not run" in lines[other]
+    pairs = [("tce-mnist", f"mnist, η = {noise}/mlp-2", "TCE 2", "vanilla") for noise in ("0.4", "0.8")]
+    assert "Not recorded yet: mnist, η = 0.8/mlp-2: TCE 2 − vanilla (tce-mnist)." in table_pairs(runs, pairs).text

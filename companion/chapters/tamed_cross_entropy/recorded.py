@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PAPER = papers.load("tamed_cross_entropy")
 METHOD, EVEN = "TCE 2", "TCE 2, mean weight 1"
-MNIST, CIFAR = "tce-mnist", "tce-cifar10"
+MNIST, EXPONENTS, CIFAR = "tce-mnist", "tce-mnist-exponents", "tce-cifar10"
 MATCHED = ((METHOD, "vanilla", ""), ("TCE 1", "vanilla", ", α = 1"))
 """The comparisons that were also made at equal learning rates."""
 RULES = ("last epoch", "best validation", "best test")
@@ -45,14 +45,16 @@ def at_noise(recorded: Mapping[str, Results], noise: str = "0.4") -> Results:
     return recorded[MNIST][f"mnist, η = {noise}/mlp-2"]
 
 
-def at_each_noise(recorded: Mapping[str, Results]) -> dict[str, Results]:
+def at_each_noise(recorded: Mapping[str, Results], experiment: str = MNIST) -> dict[str, Results]:
     """Return the runs on MNIST by noise rate, ``"0"``, ``"0.4"``, ``"0.8"``; a record of a part has some of them.
 
     Args:
         recorded: experiment name to recorded results.
+        experiment: which; one that is not recorded has none.
     """
-    there = recorded[MNIST].settings if MNIST in recorded else ()
-    return {noise: at_noise(recorded, noise) for noise in NOISES if f"mnist, η = {noise}/mlp-2" in there}
+    there = recorded[experiment].settings if experiment in recorded else ()
+    settings = {noise: f"mnist, η = {noise}/mlp-2" for noise in NOISES}
+    return {noise: recorded[experiment][name] for noise, name in settings.items() if name in there}
 
 
 def whole_arms(results: Results) -> tuple[tuple[str, ...], str]:
@@ -128,7 +130,7 @@ def figure_alphas(recorded: Mapping[str, Results]) -> Shown | Prose:
     arms = list(ALPHAS.values())
     parts = {
         noise: part
-        for noise, part in at_each_noise(recorded).items()
+        for noise, part in at_each_noise(recorded, EXPONENTS).items()
         if not not_usable(part, *arms) and set(arms) <= set(whole_arms(part)[0])
     }
     if not parts:
@@ -152,7 +154,7 @@ def figure_alphas(recorded: Mapping[str, Results]) -> Shown | Prose:
     moves = [f"{values[1:].max() - values[1:].min():.1f} at η = {noise}" for noise, values in means.items()]
     searched = {noise: part.knobs("TCE")["alpha"] for noise, part in parts.items() if "TCE" in whole_arms(part)[0]}
     found = f" The exponent searched from 0 to 4: {', '.join(f'{alpha:.2g} at η = {noise}' for noise, alpha in searched.items())}."
-    absent = [noise for noise in NOISES if noise not in parts]
+    absent = [noise for noise in NOISES[1:] if noise not in parts]
     not_in = f" Not in yet: η = {', '.join(absent)}."
     caption = (
         f"The mean error is lowest with α = {', '.join(best)}. Over the paper's exponents, 0.5 to 2, it moves by {', '.join(moves)} points. "
@@ -188,9 +190,16 @@ def table_losses(results: Results) -> Panel | Prose:
     return render_table(head, rows, caption=caption.strip())
 
 
-def table_rates(recorded: Mapping[str, Results]) -> Panel:
-    """Show the learning rate that every loss chose, by noise rate, and whether it was at the end of those drawn."""
-    parts = at_each_noise(recorded)
+def table_rates(recorded: Mapping[str, Results], experiment: str = MNIST) -> Panel | Prose:
+    """Show the learning rate that every loss chose, by noise rate, and whether it was at the end of those drawn.
+
+    Args:
+        recorded: experiment name to recorded results.
+        experiment: which of those on MNIST with uniform noise.
+    """
+    parts = at_each_noise(recorded, experiment)
+    if not parts:
+        return say(f"*Not recorded yet:* `{experiment}`.")
     arms = list(dict.fromkeys(arm for part in parts.values() for arm in part.arms))
     rows = [[arm, *(_rate(part, arm) for part in parts.values())] for arm in arms]
     caption = "What each search chose; ↑ is the largest learning rate that it drew, ↓ the smallest."
