@@ -281,7 +281,8 @@ def test_a_length_starts_at_zero() -> None:
 def test_every_arm_has_its_own_look() -> None:
     looks = [(style.token, str(style.dash), style.marker) for style in look.styles().values()]
     assert len(set(looks)) == len(looks)
-    assert len({(token, dash) for token, dash, _ in looks}) == len(looks)
+    own = [(token, dash) for token, dash, _ in looks if token != "muted"]
+    assert len(set(own)) == len(own), "what is compared with may share a dash, and is told apart by marker and name"
 
 
 def test_an_arm_without_a_style_is_refused() -> None:
