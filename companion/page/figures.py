@@ -304,9 +304,11 @@ def figure_forest(
         if name not in own and (one.effect or one.state != "not run")
     ]
     left_out = f"Left out: {'; '.join(lost)}. " if lost else ""
-    stays = f"; with both arms at one rate, {kept} of them stay{'s' * (kept == 1)} so" if clear else ""
+    whole = "it stays so" if kept else "it does not stay so"
+    of_many = f"{kept} of them stay{'s' * (kept == 1)} so"
+    stays = f"; with both arms at one rate, {whole if len(own) == 1 else of_many}" if clear else ""
     caption = (
-        f"{f'{clear} of the {len(own)} differences are' if clear else 'No difference is'} clear of zero at each arm's own learning rate{stays}. Zero is no effect, the dashed line at 1 the "
+        f"{_so_many(clear, len(own))} clear of zero at each arm's own learning rate{stays}. Zero is no effect, the dashed line at 1 the "
         f"paper's effect; beside each row the difference in points with its 95 % interval. Widths of rows with different effects do not compare. {left_out}"
     )
     alt = f"{len(rows)} differences with their intervals, a row each; at the arms' own rates {clear} of {len(own)} exclude zero."
@@ -322,6 +324,12 @@ def figure_forest(
         numbers=numbers,
         mark=1.0,
     )
+
+
+def _so_many(clear: int, of: int) -> str:
+    if not clear:
+        return "No difference is"
+    return "The one difference is" if of == 1 else f"{clear} of the {of} differences are"
 
 
 def _why_left_out(one: Comparison) -> str:

@@ -14,7 +14,7 @@ from companion.page import Panel, Prose, render_table, say, steady_arms
 from companion.page.recorded import not_usable, recorded_arms
 from companion.page.tables import lost_text
 from companion.plots import Shown, Style
-from companion.results import Results
+from companion.results import Comparison, Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,8 +107,18 @@ def say_answer(recorded: Mapping[str, Results]) -> Prose:
     verb = "lowers" if found.low > 0 else "raises" if found.high < 0 else "does not clearly change"
     return say(
         f"{theory} With 40 % of MNIST's labels drawn anew, and every loss at its own learning rate, it {verb} the test error of a small network: "
-        f"{page.interval_text(found)} points for α = 2."
+        f"{page.interval_text(found)} points for α = 2.",
+        _at_one_rate(found),
     )
+
+
+def _at_one_rate(found: Comparison) -> str:
+    """Say what the gain is with both losses at one rate, from both sides, where those runs are in."""
+    both = (found.at_better, found.at_baseline)
+    if any(one is None or one.state != "ok" for one in both):
+        return ""
+    tamed, plain = (f"{one.mean:+.2f}".replace("-", "−") for one in both)
+    return f"With one rate for both it is {tamed} at the tamed loss's and {plain} at cross entropy's."
 
 
 def say_runs(results: Results) -> Prose:
@@ -235,7 +245,8 @@ def say_what_holds(recorded: Mapping[str, Results]) -> Prose:
     clear = [sum(one.low > 0 for one in usable.values()), sum(one.high < 0 for one in usable.values())]
     return say(
         f"{why}As a share of the error the mean gain is {'; '.join(said)}.",
-        f"Of {len(usable)} differences {clear[0]} {'is' if clear[0] == 1 else 'are'} clearly above zero, {clear[1]} clearly below.",
+        f"Of {len(usable)} differences {clear[0]} {'is' if clear[0] == 1 else 'are'} clearly above zero, {clear[1]} clearly below."
+        * (len(usable) > 1),
     )
 
 
