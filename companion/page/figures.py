@@ -352,6 +352,8 @@ def _rates(own: Comparison) -> list[tuple[str, Comparison]]:
 
 
 def _stays(own: Comparison) -> bool:
-    """Say whether a clear difference lies on its side of zero in every comparison, and there is one at equal rates."""
+    """Say whether a clear difference lies on its side of zero in every comparison, and there is one at equal rates, where no run diverged."""
+    if any(one.state == "diverged" for one in own.equal_rates):
+        return False
     ends_ = [(at.low, at.high) for _, at in _rates(own)]
     return len(ends_) > 1 and (all(low > 0 for low, _ in ends_) or all(high < 0 for _, high in ends_))

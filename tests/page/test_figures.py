@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -106,13 +107,20 @@ def test_forest_counts_what_is_clear_and_what_stays_at_equal_rates(results: Make
     stays = {"vanilla at P-ON's rate": [2.5, 2.6, 2.8], "P-ON at vanilla's rate": [2.6, 2.8, 2.7]}
     goes = {**stays, "P-ON at vanilla's rate": [3.0, 3.0, 3.3]}
     effects = {"mnist/mlp-3": 0.5, "mnist/mlp-3, with weight decay": 0.5}
-    for equal, kept in ((stays, 1), (goes, 0), ({}, 0)):
+    for equal, kept in ((stays, True), (goes, False), ({}, False)):
         shown = page.figure_forest({"pon-mnist": results({**own, **equal})}, PAIRS, effects=effects)
-        said = f"1 of the 1 differences are clear of zero at each arm's own learning rate; with both arms at one rate, {kept} of them"
+        fate = "it stays so" if kept else "it does not stay so"
+        said = (
+            f"The one difference is clear of zero at each arm's own learning rate; with both arms at one rate, {fate}."
+        )
         assert said in caption(shown)
         assert "Left out: mnist/mlp-3, with weight decay (not run)." in caption(shown)
         assert shown.alt.startswith(f"{1 + len(equal)} differences with their intervals")
         assert "paper +0.50" in shown.svg.replace("&#43;", "+")
+    runs = results({**own, **stays}, curves={("vanilla at P-ON's rate", "train_loss"): [1, 1, 1, 1, math.nan]})
+    assert "it does not stay so" in caption(page.figure_forest({"pon-mnist": runs}, PAIRS, effects=effects)), (
+        "a run diverged"
+    )
     unclear = results({"vanilla": [2.0, 2.1, 2.2], "P-ON": [2.1, 2.0, 2.3]})
     assert "No difference is clear of zero" in caption(
         page.figure_forest({"pon-mnist": unclear}, PAIRS[:1], effects=effects)
