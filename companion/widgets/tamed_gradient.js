@@ -38,7 +38,7 @@ export function peak(alpha) {
   return (low + high) / 2;
 }
 
-/** The pulls of a batch with a share η of wrong labels: their mean, and the part of it that the wrong labels hold. */
+/** The pulls of a batch with a share of wrong labels: their mean, and the part of it that the wrong labels hold. */
 export function shares({ right, wrong, noise }, alpha) {
   const [held, rest] = [noise * pull(wrong, alpha), (1 - noise) * pull(right, alpha)];
   return { mean: held + rest, share: held / (held + rest) };
@@ -190,7 +190,7 @@ function render({ model, el }) {
   const together = html("span", { class: "lf-wide" });
   const sliders = {
     alpha: sliderRow({ label: "exponent α", min: limits.alpha[0], max: limits.alpha[1], step: 0.05, digits: 2, onInput: (alpha) => write({ alpha }) }),
-    noise: sliderRow({ label: "wrong labels η", min: limits.noise[0], max: limits.noise[1], step: 0.05, says: percent, onInput: (noise) => write({ noise }) }),
+    noise: sliderRow({ label: "share wrong", min: limits.noise[0], max: limits.noise[1], step: 0.05, says: percent, onInput: (noise) => write({ noise }) }),
   };
   const say = html("p", { class: "lf-say" });
   say.innerHTML = "Drag the two points along <b class='lf-method'>TCE</b>'s curve: which probability q does the net give to <b>right</b> labels, "

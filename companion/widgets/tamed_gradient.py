@@ -17,7 +17,7 @@ class TamedGradient(LiveFigure):
         alpha: TCE's exponent α, in [0, 3]; 0 is cross entropy.
         right: the probability q that the net gives to right labels, in [0.01, 0.99].
         wrong: the q that it gives to wrong labels, in [0.01, 0.99].
-        noise: the share η of wrong labels in the batch, in [0.05, 0.95].
+        noise: the share of wrong labels in the batch (not the label-noise rate, of which some draws stay right), in [0.05, 0.95].
         view: ``"pull"`` or ``"loss"``: what is drawn over q.
 
     Raises:

@@ -170,7 +170,7 @@ def test_handles_sliders_views_and_reset_move_one_state(open_module):
     assert right.get_attribute("aria-valuetext") == "q = 0.01, loss 0.822, with cross entropy 4.605"
     figure.get_by_role("slider", name="exponent α").focus()
     page.keyboard.press("ArrowLeft")
-    figure.get_by_role("slider", name="wrong labels η").focus()
+    figure.get_by_role("slider", name="share wrong").focus()
     page.keyboard.press("Shift+ArrowRight")
     assert page.evaluate("[models.one.values.alpha, models.one.values.noise]") == [1.95, 0.9]
     figure.get_by_role("button", name="Reset").click()

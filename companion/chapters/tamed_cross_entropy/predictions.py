@@ -206,7 +206,7 @@ def predict_stop(results: Results) -> Any:
     alike = max(gains) - min(gains) <= 0.1 * max(map(abs, gains))
     flip = "Its sign depends on the rule." if min(gains) < 0 < max(gains) else "Its sign does not depend on the rule."
     so = (
-        "So where each loss has a rate of its own, so small that it learns no noise by heart, there is little left for a rule to flatter."
+        "So with each loss at a rate of its own there is little left for a rule to flatter."
         if alike
         else "So a table of robust losses says little until it says when it stopped."
     )

@@ -98,8 +98,8 @@ def say_answer(recorded: Mapping[str, Results]) -> Prose:
     """Answer the chapter's question with one number: what taming changes under noise once each loss has its own learning rate."""
     results = at_noise(recorded)
     theory = (
-        "**The answer.** A loss that weighs a sample by (1 + L)^−α listens less the less it believes the label; it also takes smaller steps and is surer than "
-        "its labels are."
+        "**The answer.** A loss that weighs a sample by a power of 1/(1 + L) listens less the less it believes the label; its steps are smaller, and it is "
+        "surer than its labels."
     )
     found = results.compare(METHOD, "vanilla") if METHOD in results.arms else None
     if found is None or found.state != "ok":
